@@ -1,0 +1,18 @@
+// From logits to a token.
+#ifndef ENGINE_SAMPLER_H
+#define ENGINE_SAMPLER_H
+
+#include "base/status.h"
+
+struct sampler;
+
+// Copies the options (bias arrays too). Errors: INVALID (names the field and its range), NO_MEMORY.
+tern_status sampler_open(const tern_sampling *sampling, int32_t n_vocabulary, struct sampler **out);
+void sampler_close(struct sampler *sampler);
+
+// Order: bias, penalties over the last `penalty_window` of recent[n_recent], then temperature 0: the highest logit
+// (lowest id of equals); else temperature, top-k, typical-p, top-p, min-p, draw. Deterministic: the same options, seed
+// and calls give the same tokens on every machine. Never fails: NaN logits count as -infinity; if nothing is left, 0.
+tern_token sampler_sample(struct sampler *sampler, const float *logits, const tern_token *recent, size_t n_recent);
+
+#endif

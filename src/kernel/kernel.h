@@ -1,0 +1,119 @@
+// The inner loops, one table of function pointers for each instruction set; reference.c is the truth and every other
+// table returns its bits (memcmp), for every input without NaN. The order of arithmetic is part of each contract.
+#ifndef KERNEL_KERNEL_H
+#define KERNEL_KERNEL_H
+
+#include "base/cpu.h"
+#include "kernel/tile.h"
+
+// Rows of activations in the form a matrix wants.
+struct activations {
+    enum activation_form form;
+    int64_t n_tokens, columns;
+    const float *f32;     // ACTIVATION_F32: [n_tokens][columns]
+    const int8_t *q;      // others: [n_tokens][columns], -127..127
+    const float *scale;   // [n_tokens][n_scales], n_scales = ceil(columns / 32) for GROUP32, else ceil(columns / 128)
+    int64_t n_scales;
+    const uint8_t *table; // lookup tables of the first tokens, [n_tokens][table_bytes]; NULL if none were built
+    int64_t table_bytes;
+};
+
+// One product: out[t][r] = sum over c of w[r][c] * x[t][c].
+struct multiply {
+    const struct matrix *w;
+    const struct activations *x; // form == w->form, columns == w->columns
+    float *out;                  // [n_tokens][out_stride], the first w->rows of each are written
+    int64_t out_stride;
+};
+
+// Attention over keys in blocks of a fixed size, so that the order of sums does not depend on how tokens arrived.
+enum { ATTENTION_BLOCK = 64 };
+
+// One block of keys and values of one kv head, and the queries that look at it. Both are halves.
+struct attention_block {
+    int64_t head_size;    // even, <= 256
+    const uint16_t *keys;   // [head_size][ATTENTION_BLOCK]: transposed, lanes are keys
+    const uint16_t *values; // [ATTENTION_BLOCK][head_size]
+    int64_t n_queries;
+    const float *const *query; // [n_queries] -> [head_size]
+    const int32_t *visible;    // [n_queries] keys of this block that the query may see, 0..64: the first ones
+    float scale;               // usually 1 / sqrt(head_size)
+    // Running state of each query, carried from block to block in ascending order; start with max -INFINITY, sum 0, 0s.
+    float *max, *sum;      // [n_queries]
+    float *const *acc;     // [n_queries] -> [head_size]
+};
+
+enum { ATTENTION_MAX_HEAD = 256 };
+
+struct kernels {
+    const char *name; // "reference", "avx2", "avx512", "neon"
+
+    // int8 activations. For each group: absmax over |x| (elements that are not finite are taken as 0), and if it is
+    // at least 1e-30f: scale = absmax / 127, q = rintf(x * (127 / absmax)), ties to even; else scale = 0, q = 0.
+    // The last group may be shorter. x[n], q[n], scale[ceil(n / group)]. group is a multiple of 32, or >= n.
+    void (*quantise)(const float *x, int64_t n, int64_t group, int8_t *q, float *scale);
+
+    // Lookup tables for few tokens: bytes of one token's tables for this matrix (a multiple of 64; 0: kernel needs
+    // none), and their making from one token's q. Depends on kind and columns only, so that q, k and v share one.
+    // Used when activations have at most `table_tokens` tokens.
+    int64_t (*table_bytes)(const struct matrix *w);
+    void (*table_build)(const struct matrix *w, const int8_t *q, uint8_t *table);
+    int64_t table_tokens;
+
+    // Products for tiles [tile, tile_end) (rows 32 * tile ...) and tokens [token, token_end).
+    //
+    // Tiles, int8: dot = exact int32 sum over one group of (code - 1) * q, then groups in ascending order
+    //     acc = fmaf((float)dot, w_scale * x_scale, acc), acc from 0; out = acc * w->scale.
+    // Tiles, F32: s = 0; columns of the group ascending: s = fmaf((float)(code - 1), x, s); acc = fmaf(s, w_scale, acc).
+    // Q8_0, Q4_0, Q4_1 with GROUP32: 8 lanes; for each block ascending, lane j takes the exact int32 sum of elements
+    //     4j .. 4j+3: lane_j = fmaf((float)dot_j, d * x_scale, lane_j) (Q4_0: with q - 8); Q4_1 also has
+    //     m_sum = fmaf((float)sum_of_x_q_in_block, m * x_scale, m_sum). Then tree8(lanes) (+ m_sum for Q4_1).
+    // Every other dense case: 16 lanes, lane (i mod 16) = fmaf(w_i, x_i, lane), i ascending, w_i the float that
+    //     codec_unpack_row gives; then tree16.
+    // tree16: l[i] += l[i + 8] for i < 8, then tree8; tree8: l[i] += l[i + 4], then + 2, then + 1.
+    // out = result * w->scale in all cases.
+    void (*multiply)(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
+                     void *scratch);
+    int64_t token_tile; // tokens that one call handles best once there are more than table_tokens
+    // Bytes of 64-byte-aligned scratch that such a call needs.
+    int64_t (*scratch_bytes)(const struct matrix *w, int64_t n_tiles, int64_t n_tokens);
+
+    // out[i] = (x[i] * s) * weight[i], s = 1 / sqrtf(sum / n + eps), sum over squares in 16 lanes
+    // (lane (i mod 16) = fmaf(x_i, x_i, lane)), tree16. out may be x. weight may be NULL (all ones).
+    void (*rms_norm)(const float *x, const float *weight, int64_t n, float eps, float *out);
+
+    void (*add)(float *x, const float *y, int64_t n); // x[i] += y[i]
+
+    // out[i] = (gate / (1 + exp(-gate))) * up, with kernel_expf; out may be gate.
+    void (*silu_gate)(const float *gate, const float *up, int64_t n, float *out);
+    // r = max(gate, 0); out[i] = (r * r) * up
+    void (*relu2_gate)(const float *gate, const float *up, int64_t n, float *out);
+
+    // Rotates the first 2 * n_pairs elements of one head in place. Pair i is (2i, 2i+1) if interleaved, else
+    // (i, i + n_pairs): (a, b) -> (fmaf(a, cos, -(b * sin)), fmaf(a, sin, b * cos)).
+    void (*rope)(float *head, const float *cosine, const float *sine, int64_t n_pairs, bool interleaved);
+
+    void (*to_half)(const float *x, int64_t n, uint16_t *out); // as half_from_float
+
+    // One block for each query: s_j = scale * (sum over d ascending of fmaf(q_d, k_dj, s)) for visible j;
+    // m = max(max, max_j s_j); c = kernel_expf(max - m); p_j = kernel_expf(s_j - m), 0 for j not visible;
+    // sum = fmaf(sum, c, tree16 of lanes (j mod 16) with plain adds, j ascending); acc_d = acc_d * c, then
+    // acc_d = fmaf(p_j, v_jd, acc_d) for visible j ascending. A query that sees no key is left alone.
+    // scratch: attention_scratch_bytes, 64-byte aligned.
+    void (*attend)(const struct attention_block *block, void *scratch);
+    int64_t attention_scratch_bytes;
+};
+
+// The tables that were built into this program, slowest first; *count of them.
+const struct kernels *const *kernel_tables(int *count);
+
+// The best table for this CPU, or the one named (NULL: best). NULL if the name is unknown or the CPU lacks it;
+// kernel_names() then says what there is ("reference, avx2").
+const struct kernels *kernel_select(const struct cpu_features *cpu, const char *name);
+const char *kernel_names(void);
+
+// exp in float by our own polynomial, max. relative error 2e-7: n = rintf(x * log2 e), r = fmaf(-n, ln2_hi, x),
+// r = fmaf(-n, ln2_lo, r), Horner in fmaf, times 2^n by its exponent bits. x below -87 gives 0, above 88 exp(88).
+float kernel_expf(float x);
+
+#endif
