@@ -1,5 +1,6 @@
-// Elementary functions in double precision from IEEE + - * / alone, so that they give the same bits with every C
-// library and compiler (built with -ffp-contract=off). Relative error below 1e-15 over the ranges stated.
+// Elementary functions in double precision from IEEE + - * / alone, so that they give the same bits with
+// every C library and compiler (built with -ffp-contract=off). Relative error below 1e-15 over the ranges
+// stated.
 #ifndef BASE_ELEMENTARY_H
 #define BASE_ELEMENTARY_H
 

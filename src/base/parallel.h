@@ -6,8 +6,8 @@
 
 struct pool;
 
-// Called once for each index in [0, n_tasks), in any order; `worker` is in [0, pool_threads), the same for all calls
-// that one thread makes within one pool_run (an index into per-thread scratch).
+// Called once for each index in [0, n_tasks), in any order; `worker` is in [0, pool_threads), the same for
+// all calls that one thread makes within one pool_run (an index into per-thread scratch).
 typedef void (*pool_task)(void *context, int64_t index, int worker);
 
 // `threads` >= 1 counts the caller. Close with pool_close().
@@ -15,8 +15,8 @@ tern_status pool_open(int threads, struct pool **out);
 void pool_close(struct pool *pool);
 int pool_threads(const struct pool *pool);
 
-// Runs task(context, i, worker) for all i and returns when all are done. Calls from several threads wait for each
-// other; a task must not call pool_run on its own pool. Tasks are handed out in ascending order.
+// Runs task(context, i, worker) for all i and returns when all are done. Calls from several threads wait for
+// each other; a task must not call pool_run on its own pool. Tasks are handed out in ascending order.
 void pool_run(struct pool *pool, int64_t n_tasks, pool_task task, void *context);
 
 #endif

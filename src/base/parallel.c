@@ -1,0 +1,181 @@
+// Workers wait for a generation number to change: first spinning for some microseconds, because in decoding
+// the next loop follows at once, then asleep on a condition variable, so that an idle program costs nothing.
+#include "base/parallel.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    // Longest time that a thread spins before it sleeps. A decoder's serial parts between two loops take
+    // less.
+    SPIN_NANOSECONDS = 100000,
+    SPINS_BETWEEN_CLOCKS = 64,
+};
+
+struct worker {
+    struct pool *pool;
+    pthread_t thread;
+    int index;
+};
+
+struct pool {
+    int n_threads;          // the caller included
+    struct worker *workers; // [n_threads - 1]
+    pthread_mutex_t turn;   // one pool_run at a time
+
+    // The loop being run. Written before `generation` moves, read by workers after they saw it move.
+    pool_task task;
+    void *context;
+    int64_t n_tasks;
+    _Alignas(64) _Atomic int64_t next; // first task not yet taken
+    _Alignas(64) _Atomic int running;  // workers that have not finished this generation
+    _Alignas(64) _Atomic unsigned generation;
+
+    _Atomic int sleepers; // threads asleep on `changed`
+    pthread_mutex_t sleep;
+    pthread_cond_t changed; // generation moved, or running reached 0
+    bool closing;
+};
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static int64_t nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static bool moved(struct pool *pool, unsigned seen) {
+    return atomic_load_explicit(&pool->generation, memory_order_acquire) != seen;
+}
+
+static bool finished(struct pool *pool, unsigned unused) {
+    (void)unused;
+    return atomic_load_explicit(&pool->running, memory_order_acquire) == 0;
+}
+
+// Returns when condition(pool, seen) holds.
+static void await(struct pool *pool, bool (*condition)(struct pool *, unsigned), unsigned seen) {
+    int64_t deadline = 0;
+    for (int spin = 0; !condition(pool, seen); spin++) {
+        relax();
+        if (spin % SPINS_BETWEEN_CLOCKS != 0) continue;
+        int64_t now = nanoseconds();
+        if (deadline == 0) deadline = now + SPIN_NANOSECONDS;
+        if (now < deadline) continue;
+
+        // Announce sleep before the last look: whoever changes the condition looks at `sleepers` after
+        // changing it.
+        pthread_mutex_lock(&pool->sleep);
+        atomic_fetch_add(&pool->sleepers, 1);
+        while (!condition(pool, seen))
+            pthread_cond_wait(&pool->changed, &pool->sleep);
+        atomic_fetch_sub(&pool->sleepers, 1);
+        pthread_mutex_unlock(&pool->sleep);
+        return;
+    }
+}
+
+static void wake(struct pool *pool) {
+    if (atomic_load(&pool->sleepers) == 0) return;
+    pthread_mutex_lock(&pool->sleep);
+    pthread_cond_broadcast(&pool->changed);
+    pthread_mutex_unlock(&pool->sleep);
+}
+
+static void take_tasks(struct pool *pool, int worker) {
+    for (;;) {
+        int64_t index = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+        if (index >= pool->n_tasks) return;
+        pool->task(pool->context, index, worker);
+    }
+}
+
+static void *work(void *argument) {
+    struct worker *worker = argument;
+    struct pool *pool = worker->pool;
+    for (unsigned seen = 0;; seen++) {
+        await(pool, moved, seen);
+        if (pool->closing) return NULL;
+        take_tasks(pool, worker->index);
+        if (atomic_fetch_sub(&pool->running, 1) == 1) wake(pool);
+    }
+}
+
+tern_status pool_open(int threads, struct pool **out) {
+    *out = NULL;
+    if (threads < 1) return status_fail(TERN_INVALID, "%d threads, expected 1 or more", threads);
+    // calloc aligns to 16, the counters want lines of their own.
+    struct pool *pool = aligned_alloc(64, (sizeof *pool + 63) / 64 * 64);
+    struct worker *workers = calloc((size_t)threads, sizeof *workers);
+    if (pool == NULL || workers == NULL) {
+        free(pool);
+        free(workers);
+        return status_fail(TERN_NO_MEMORY, "no memory for %d threads", threads);
+    }
+    memset(pool, 0, sizeof *pool);
+    pool->workers = workers;
+    pool->n_threads = 1;
+    pthread_mutex_init(&pool->turn, NULL);
+    pthread_mutex_init(&pool->sleep, NULL);
+    pthread_cond_init(&pool->changed, NULL);
+
+    for (; pool->n_threads < threads; pool->n_threads++) {
+        struct worker *worker = &workers[pool->n_threads - 1];
+        *worker = (struct worker){.pool = pool, .index = pool->n_threads};
+        int error = pthread_create(&worker->thread, NULL, work, worker);
+        if (error != 0) {
+            pool_close(pool);
+            return status_fail(TERN_NO_MEMORY, "cannot start thread %d of %d: %s", worker->index + 1, threads,
+                               strerror(error));
+        }
+    }
+    *out = pool;
+    return TERN_OK;
+}
+
+void pool_close(struct pool *pool) {
+    if (pool == NULL) return;
+    pool->closing = true;
+    atomic_fetch_add(&pool->generation, 1);
+    wake(pool);
+    for (int i = 0; i < pool->n_threads - 1; i++)
+        pthread_join(pool->workers[i].thread, NULL);
+    pthread_mutex_destroy(&pool->turn);
+    pthread_mutex_destroy(&pool->sleep);
+    pthread_cond_destroy(&pool->changed);
+    free(pool->workers);
+    free(pool);
+}
+
+int pool_threads(const struct pool *pool) {
+    return pool->n_threads;
+}
+
+void pool_run(struct pool *pool, int64_t n_tasks, pool_task task, void *context) {
+    if (n_tasks <= 0) return;
+    pthread_mutex_lock(&pool->turn);
+    pool->task = task;
+    pool->context = context;
+    pool->n_tasks = n_tasks;
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    if (n_tasks > 1 && pool->n_threads > 1) {
+        atomic_store(&pool->running, pool->n_threads - 1);
+        atomic_fetch_add(&pool->generation, 1);
+        wake(pool);
+        take_tasks(pool, 0);
+        await(pool, finished, 0);
+    } else {
+        take_tasks(pool, 0);
+    }
+    pthread_mutex_unlock(&pool->turn);
+}
