@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-void buffer_free(struct buffer *b) {
+void buffer_free(struct buffer *b)
+{
     free(b->data);
     *b = (struct buffer){.limit = b->limit};
 }
 
-tern_status buffer_reserve(struct buffer *b, size_t more) {
+tern_status buffer_reserve(struct buffer *b, size_t more)
+{
     if (more >= SIZE_MAX - b->length)
         return status_fail(TERN_NO_MEMORY, "%zu more bytes are beyond any memory", more);
     size_t needed = b->length + more;
@@ -28,7 +30,8 @@ tern_status buffer_reserve(struct buffer *b, size_t more) {
     return TERN_OK;
 }
 
-tern_status buffer_append(struct buffer *b, const void *data, size_t length) {
+tern_status buffer_append(struct buffer *b, const void *data, size_t length)
+{
     TRY(buffer_reserve(b, length));
     if (length > 0) memcpy(b->data + b->length, data, length);
     b->length += length;
@@ -36,11 +39,13 @@ tern_status buffer_append(struct buffer *b, const void *data, size_t length) {
     return TERN_OK;
 }
 
-tern_status buffer_append_string(struct buffer *b, const char *string) {
+tern_status buffer_append_string(struct buffer *b, const char *string)
+{
     return buffer_append(b, string, strlen(string));
 }
 
-tern_status buffer_append_format(struct buffer *b, const char *format, ...) {
+tern_status buffer_append_format(struct buffer *b, const char *format, ...)
+{
     va_list arguments, again;
     va_start(arguments, format);
     va_copy(again, arguments);
@@ -57,7 +62,8 @@ tern_status buffer_append_format(struct buffer *b, const char *format, ...) {
     return status;
 }
 
-char *buffer_take(struct buffer *b) {
+char *buffer_take(struct buffer *b)
+{
     char *data = b->data != NULL ? b->data : calloc(1, 1);
     *b = (struct buffer){.limit = b->limit};
     return data;

@@ -17,7 +17,17 @@
 #include <sys/auxv.h>
 #endif
 
-struct cpu_features cpu_detect(void) {
+#if defined(__x86_64__)
+// Half-float conversion, which clang's __builtin_cpu_supports does not know.
+static bool has_f16c(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C) != 0;
+}
+#endif
+
+struct cpu_features cpu_detect(void)
+{
     struct cpu_features cpu = {0};
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -37,7 +47,8 @@ struct cpu_features cpu_detect(void) {
 }
 
 // The whole number in a one-number file, or `missing`. "max" (no limit, in control groups) counts as missing.
-static long long read_number(const char *path, long long missing) {
+static long long read_number(const char *path, long long missing)
+{
     FILE *file = fopen(path, "re");
     if (file == NULL) return missing;
     long long value;
@@ -47,7 +58,8 @@ static long long read_number(const char *path, long long missing) {
 }
 
 // Processors that the control group's quota pays for, rounded up; 0 if there is no quota.
-static int quota_cores(void) {
+static int quota_cores(void)
+{
     long long quota = -1, period = -1;
     FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
     if (file != NULL) { // "QUOTA PERIOD" or "max PERIOD"
@@ -64,13 +76,15 @@ static int quota_cores(void) {
 
 #if defined(__linux__)
 // The first processor of the physical core that `processor` belongs to.
-static int first_sibling(int processor) {
+static int first_sibling(int processor)
+{
     char path[96];
     snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", processor);
     return (int)read_number(path, processor); // "0,4" or "0-1": the list is ascending
 }
 
-static int allowed_cores(void) {
+static int allowed_cores(void)
+{
     cpu_set_t *set = NULL;
     size_t size = 0;
     int n = 0;
@@ -101,19 +115,22 @@ static int allowed_cores(void) {
     return cores;
 }
 #else
-static int allowed_cores(void) {
+static int allowed_cores(void)
+{
     return (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 #endif
 
-int cpu_cores(void) {
+int cpu_cores(void)
+{
     int cores = allowed_cores(), quota = quota_cores();
     if (quota > 0 && quota < cores) cores = quota;
     return cores < 1 ? 1 : cores;
 }
 
 // A line "Name:   N kB" of /proc/meminfo, in bytes; 0 if it is not there.
-static uint64_t memory_line(const char *name) {
+static uint64_t memory_line(const char *name)
+{
     FILE *file = fopen("/proc/meminfo", "re");
     if (file == NULL) return 0;
     char line[256];
@@ -125,18 +142,21 @@ static uint64_t memory_line(const char *name) {
     return kilobytes * 1024;
 }
 
-static uint64_t group_limit(void) {
+static uint64_t group_limit(void)
+{
     long long limit = read_number("/sys/fs/cgroup/memory.max", -1);
     if (limit < 0) limit = read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", -1);
     return limit < 0 ? UINT64_MAX : (uint64_t)limit;
 }
 
-uint64_t cpu_memory_total(void) {
+uint64_t cpu_memory_total(void)
+{
     uint64_t total = memory_line("MemTotal"), limit = group_limit();
     return limit < total ? limit : total;
 }
 
-uint64_t cpu_memory_available(void) {
+uint64_t cpu_memory_available(void)
+{
     uint64_t available = memory_line("MemAvailable"), limit = group_limit();
     if (limit == UINT64_MAX) return available;
     long long used = read_number("/sys/fs/cgroup/memory.current", -1);

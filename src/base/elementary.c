@@ -8,7 +8,8 @@
 // ln 2 in two parts: n * LN2_HIGH is exact for |n| < 2^20, as its last 21 bits are zero.
 static const double LN2_HIGH = 0x1.62e42feep-1, LN2_LOW = 0x1.a39ef35793c76p-33;
 
-double elementary_exp(double x) {
+double elementary_exp(double x)
+{
     if (isnan(x)) return x;
     if (x > 709.782712893384) return INFINITY;
     if (x < -745.2) return 0;
@@ -21,7 +22,8 @@ double elementary_exp(double x) {
     return ldexp(sum, (int)n);
 }
 
-double elementary_log(double x) {
+double elementary_log(double x)
+{
     if (isnan(x) || x < 0) return NAN;
     if (x == 0) return -INFINITY;
     if (isinf(x)) return x;
@@ -40,21 +42,24 @@ double elementary_log(double x) {
 }
 
 // sin and cos of |r| <= pi / 4 by their Taylor series; the first term left out is below 2^-60.
-static double sine_series(double r) {
+static double sine_series(double r)
+{
     double r2 = r * r, sum = 0;
     for (int k = 17; k >= 3; k -= 2)
         sum = -r2 / ((double)k * (k - 1)) * (1 + sum);
     return r + r * sum;
 }
 
-static double cosine_series(double r) {
+static double cosine_series(double r)
+{
     double r2 = r * r, sum = 0;
     for (int k = 18; k >= 2; k -= 2)
         sum = -r2 / ((double)k * (k - 1)) * (1 + sum);
     return 1 + sum;
 }
 
-void elementary_sincos(double x, double *sine, double *cosine) {
+void elementary_sincos(double x, double *sine, double *cosine)
+{
     // pi / 2 in three parts (33 + 33 + 53 bits; Cody and Waite): n times either of the first two is exact for
     // n < 2^20, and for larger n the error grows as the header says.
     const double HALF_PI_1 = 0x1.921fb544p+0, HALF_PI_2 = 0x1.0b4611a6p-34, HALF_PI_3 = 0x1.3198a2e037073p-69;

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 // The part that needs the descriptor open; mapped_file_open closes it on every way out.
-static tern_status map_descriptor(int fd, const char *path, struct mapped_file *out) {
+static tern_status map_descriptor(int fd, const char *path, struct mapped_file *out)
+{
     struct stat info;
     if (fstat(fd, &info) != 0) return status_fail(TERN_IO, "%s: %s", path, strerror(errno));
     if (S_ISDIR(info.st_mode)) return status_fail(TERN_BAD_FILE, "%s: is a folder, expected a file", path);
@@ -24,7 +25,8 @@ static tern_status map_descriptor(int fd, const char *path, struct mapped_file *
     return TERN_OK;
 }
 
-tern_status mapped_file_open(const char *path, struct mapped_file *out) {
+tern_status mapped_file_open(const char *path, struct mapped_file *out)
+{
     *out = (struct mapped_file){0};
     // O_NONBLOCK: opening a FIFO that nobody writes to must not hang; regular files do not mind it.
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -34,12 +36,14 @@ tern_status mapped_file_open(const char *path, struct mapped_file *out) {
     return status;
 }
 
-void mapped_file_close(struct mapped_file *file) {
+void mapped_file_close(struct mapped_file *file)
+{
     if (file->data != NULL) munmap((void *)(uintptr_t)file->data, file->size);
     *file = (struct mapped_file){0};
 }
 
-void mapped_file_release(const struct mapped_file *file, size_t offset, size_t length) {
+void mapped_file_release(const struct mapped_file *file, size_t offset, size_t length)
+{
     if (offset >= file->size) return;
     if (length > file->size - offset) length = file->size - offset;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);

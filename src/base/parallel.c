@@ -40,7 +40,8 @@ struct pool {
     bool closing;
 };
 
-static inline void relax(void) {
+static inline void relax(void)
+{
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -48,23 +49,27 @@ static inline void relax(void) {
 #endif
 }
 
-static int64_t nanoseconds(void) {
+static int64_t nanoseconds(void)
+{
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static bool moved(struct pool *pool, unsigned seen) {
+static bool moved(struct pool *pool, unsigned seen)
+{
     return atomic_load_explicit(&pool->generation, memory_order_acquire) != seen;
 }
 
-static bool finished(struct pool *pool, unsigned unused) {
+static bool finished(struct pool *pool, unsigned unused)
+{
     (void)unused;
     return atomic_load_explicit(&pool->running, memory_order_acquire) == 0;
 }
 
 // Returns when condition(pool, seen) holds.
-static void await(struct pool *pool, bool (*condition)(struct pool *, unsigned), unsigned seen) {
+static void await(struct pool *pool, bool (*condition)(struct pool *, unsigned), unsigned seen)
+{
     int64_t deadline = 0;
     for (int spin = 0; !condition(pool, seen); spin++) {
         relax();
@@ -85,14 +90,16 @@ static void await(struct pool *pool, bool (*condition)(struct pool *, unsigned),
     }
 }
 
-static void wake(struct pool *pool) {
+static void wake(struct pool *pool)
+{
     if (atomic_load(&pool->sleepers) == 0) return;
     pthread_mutex_lock(&pool->sleep);
     pthread_cond_broadcast(&pool->changed);
     pthread_mutex_unlock(&pool->sleep);
 }
 
-static void take_tasks(struct pool *pool, int worker) {
+static void take_tasks(struct pool *pool, int worker)
+{
     for (;;) {
         int64_t index = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
         if (index >= pool->n_tasks) return;
@@ -100,7 +107,8 @@ static void take_tasks(struct pool *pool, int worker) {
     }
 }
 
-static void *work(void *argument) {
+static void *work(void *argument)
+{
     struct worker *worker = argument;
     struct pool *pool = worker->pool;
     for (unsigned seen = 0;; seen++) {
@@ -111,7 +119,8 @@ static void *work(void *argument) {
     }
 }
 
-tern_status pool_open(int threads, struct pool **out) {
+tern_status pool_open(int threads, struct pool **out)
+{
     *out = NULL;
     if (threads < 1) return status_fail(TERN_INVALID, "%d threads, expected 1 or more", threads);
     // calloc aligns to 16, the counters want lines of their own.
@@ -143,7 +152,8 @@ tern_status pool_open(int threads, struct pool **out) {
     return TERN_OK;
 }
 
-void pool_close(struct pool *pool) {
+void pool_close(struct pool *pool)
+{
     if (pool == NULL) return;
     pool->closing = true;
     atomic_fetch_add(&pool->generation, 1);
@@ -157,11 +167,13 @@ void pool_close(struct pool *pool) {
     free(pool);
 }
 
-int pool_threads(const struct pool *pool) {
+int pool_threads(const struct pool *pool)
+{
     return pool->n_threads;
 }
 
-void pool_run(struct pool *pool, int64_t n_tasks, pool_task task, void *context) {
+void pool_run(struct pool *pool, int64_t n_tasks, pool_task task, void *context)
+{
     if (n_tasks <= 0) return;
     pthread_mutex_lock(&pool->turn);
     pool->task = task;

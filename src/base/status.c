@@ -6,7 +6,8 @@
 
 static _Thread_local char message[STATUS_MESSAGE_BYTES];
 
-tern_status status_fail(tern_status status, const char *format, ...) {
+tern_status status_fail(tern_status status, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
@@ -14,7 +15,8 @@ tern_status status_fail(tern_status status, const char *format, ...) {
     return status;
 }
 
-tern_status status_prefix(tern_status status, const char *format, ...) {
+tern_status status_prefix(tern_status status, const char *format, ...)
+{
     char old[STATUS_MESSAGE_BYTES];
     memcpy(old, message, sizeof old);
     va_list arguments;
@@ -26,6 +28,7 @@ tern_status status_prefix(tern_status status, const char *format, ...) {
     return status;
 }
 
-const char *status_message(void) {
+const char *status_message(void)
+{
     return message;
 }

@@ -1,4 +1,5 @@
-// The keys and values of one sequence: halves, in blocks of 64 positions that are allocated as they are reached.
+// The keys and values of one sequence: halves, in blocks of 64 positions that are allocated as they are
+// reached.
 #ifndef MODEL_KV_CACHE_H
 #define MODEL_KV_CACHE_H
 
@@ -7,11 +8,11 @@
 
 struct kv_cache {
     int32_t n_layers;
-    int32_t context;     // most positions
-    int32_t n_blocks;    // allocated, for every layer
-    int32_t max_blocks;  // ceil(context / 64)
-    size_t block_bytes;  // of one layer's block
-    uint8_t **blocks;    // [n_layers][max_blocks], 64-byte aligned; a slab holds block i of all layers
+    int32_t context;    // most positions
+    int32_t n_blocks;   // allocated, for every layer
+    int32_t max_blocks; // ceil(context / 64)
+    size_t block_bytes; // of one layer's block
+    uint8_t **blocks;   // [n_layers][max_blocks], 64-byte aligned; a slab holds block i of all layers
 };
 
 tern_status kv_cache_open(const struct config *config, int32_t context, struct kv_cache **out);
