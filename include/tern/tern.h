@@ -1,7 +1,6 @@
 // tern: run language models whose weights are ternary {-1, 0, +1} or binary {-1, +1}.
 //
-// A model is opened once and shared; a session is one conversation with it (its tokens and its key/value
-// cache).
+// A model is opened once and shared; a session is one conversation with it (its tokens and its key/value cache).
 //
 //     tern_model *model;
 //     tern_model_open("bonsai-1.7B.gguf", NULL, &model);
@@ -10,20 +9,16 @@
 //     tern_session_feed(session, tokens, n_tokens);
 //     tern_token next = tern_session_sample(session);
 //
-// Errors. Functions that can fail return a tern_status; tern_last_error() then says in words what was found,
-// where, and what was expected. The message belongs to the calling thread and holds until its next failing
-// call.
+// Errors. Functions that can fail return a tern_status; tern_last_error() then says in words what was found, where,
+// and what was expected. The message belongs to the calling thread and holds until its next failing call.
 //
-// Threads. A tern_model may be used from any number of threads at once. A tern_session belongs to one thread
-// at a time; only tern_session_cancel() may be called on it from elsewhere (another thread or a signal
-// handler).
+// Threads. A tern_model may be used from any number of threads at once. A tern_session belongs to one thread at a
+// time; only tern_session_cancel() may be called on it from elsewhere (another thread or a signal handler).
 //
-// Ownership. What a function hands out through a `**out` is the caller's, to be given back with the function
-// that its comment names. What it returns as `const` belongs to the object and lives as long as that does,
-// unless said.
+// Ownership. What a function hands out through a `**out` is the caller's, to be given back with the function that its
+// comment names. What it returns as `const` belongs to the object and lives as long as that does, unless said.
 //
-// Determinism. The same file, tokens, options and seed give the same bits on any CPU, with any number of
-// threads.
+// Determinism. The same file, tokens, options and seed give the same bits on any CPU, with any number of threads.
 #ifndef TERN_H
 #define TERN_H
 
@@ -66,14 +61,12 @@ typedef int32_t tern_token;
 typedef struct tern_model tern_model;
 typedef struct tern_session tern_session;
 
-// ---- Model
-// ------------------------------------------------------------------------------------------------------
+// ---- Model ------------------------------------------------------------------------------------------------------
 
 typedef struct tern_model_options {
     int threads;          // compute threads; 0: one for each physical core that this process may use
     bool f32_activations; // multiply by unrounded activations (exact and slow) instead of int8 groups
-    // Called from the opening thread while weights are read, fraction in 0..1; return false to give up. May
-    // be NULL.
+    // Called from the opening thread while weights are read, fraction in 0..1; return false to give up. May be NULL.
     bool (*progress)(void *context, float fraction);
     void *progress_context;
 } tern_model_options;
@@ -86,13 +79,12 @@ TERN_API void tern_model_close(tern_model *model); // NULL is fine; all its sess
 TERN_API const char *tern_model_name(const tern_model *model);         // general.name, or the architecture
 TERN_API const char *tern_model_architecture(const tern_model *model); // "qwen3", "llama", "bitnet", ...
 TERN_API int32_t tern_model_vocabulary(const tern_model *model);       // number of tokens = number of logits
-TERN_API int32_t tern_model_context(const tern_model *model); // tokens that the model was trained for
+TERN_API int32_t tern_model_context(const tern_model *model);          // tokens that the model was trained for
 TERN_API int tern_model_threads(const tern_model *model);
 TERN_API const char *tern_model_kernels(const tern_model *model); // "reference", "avx2", "avx512", "neon"
 TERN_API bool tern_model_has_chat_template(const tern_model *model);
 
-// ---- Text
-// -------------------------------------------------------------------------------------------------------
+// ---- Text -------------------------------------------------------------------------------------------------------
 
 enum {
     TERN_TOKENIZE_SPECIAL = 1, // text such as "<|im_end|>" becomes the special token it names
@@ -103,8 +95,7 @@ enum {
 TERN_API tern_status tern_tokenize(const tern_model *model, const char *text, size_t length, unsigned flags,
                                    tern_token **tokens, size_t *count);
 
-// The bytes of one token, not NUL-terminated; may be part of a UTF-8 character. NULL and 0 for an id out of
-// range.
+// The bytes of one token, not NUL-terminated; may be part of a UTF-8 character. NULL and 0 for an id out of range.
 TERN_API const char *tern_token_text(const tern_model *model, tern_token token, size_t *length);
 
 // True for the tokens at which an answer ends (end of text, end of turn).
@@ -120,20 +111,17 @@ typedef struct tern_message {
 typedef struct tern_chat_options {
     bool no_generation_prompt; // leave out the opening of the assistant's answer
     const char *tools;         // JSON array text; NULL if none
-    const char
-        *variables; // JSON object text with further template variables ({"enable_thinking": false}); or NULL
+    const char *variables;     // JSON object text with further template variables ({"enable_thinking": false}); or NULL
 } tern_chat_options;
 
 // Renders messages by the model's own chat template. *text is NUL-terminated; free it with tern_free().
-// Errors: BAD_FILE (the template is broken or calls raise_exception), LIMIT, UNSUPPORTED (the file has no
-// template).
-TERN_API tern_status tern_chat_render(const tern_model *model, const tern_message *messages,
-                                      size_t n_messages, const tern_chat_options *options, char **text);
+// Errors: BAD_FILE (the template is broken or calls raise_exception), LIMIT, UNSUPPORTED (the file has no template).
+TERN_API tern_status tern_chat_render(const tern_model *model, const tern_message *messages, size_t n_messages,
+                                      const tern_chat_options *options, char **text);
 
 TERN_API void tern_free(void *pointer);
 
-// ---- Session
-// ----------------------------------------------------------------------------------------------------
+// ---- Session ----------------------------------------------------------------------------------------------------
 
 typedef struct tern_sampling {
     float temperature;             // 0: always the most likely token
@@ -159,8 +147,7 @@ typedef struct tern_session_options {
     const tern_sampling *sampling; // copied; NULL: tern_sampling_default()
 } tern_session_options;
 
-TERN_API tern_status tern_session_open(tern_model *model, const tern_session_options *options,
-                                       tern_session **out);
+TERN_API tern_status tern_session_open(tern_model *model, const tern_session_options *options, tern_session **out);
 TERN_API void tern_session_close(tern_session *session); // NULL is fine
 
 // Reads tokens after those already there, in batches. On CANCELLED, whole batches that were read stay.

@@ -13,8 +13,7 @@ void buffer_free(struct buffer *b)
 
 tern_status buffer_reserve(struct buffer *b, size_t more)
 {
-    if (more >= SIZE_MAX - b->length)
-        return status_fail(TERN_NO_MEMORY, "%zu more bytes are beyond any memory", more);
+    if (more >= SIZE_MAX - b->length) return status_fail(TERN_NO_MEMORY, "%zu more bytes are beyond any memory", more);
     size_t needed = b->length + more;
     if (b->limit != 0 && needed > b->limit)
         return status_fail(TERN_LIMIT, "text of %zu bytes, the bound is %zu", needed, b->limit);

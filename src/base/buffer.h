@@ -17,8 +17,7 @@ void buffer_free(struct buffer *b); // frees the data and leaves a valid empty b
 tern_status buffer_reserve(struct buffer *b, size_t more); // room for `more` bytes after length
 tern_status buffer_append(struct buffer *b, const void *data, size_t length);
 tern_status buffer_append_string(struct buffer *b, const char *string);
-tern_status buffer_append_format(struct buffer *b, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+tern_status buffer_append_format(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // Hands the bytes over as a NUL-terminated malloc'd string (never NULL unless out of memory) and empties the
 // buffer.

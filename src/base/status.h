@@ -19,10 +19,10 @@ tern_status status_prefix(tern_status status, const char *format, ...) __attribu
 const char *status_message(void);
 
 // Returns from the calling function if the expression is not TERN_OK.
-#define TRY(expression)                                                                                      \
-    do {                                                                                                     \
-        tern_status try_status_ = (expression);                                                              \
-        if (try_status_ != TERN_OK) return try_status_;                                                      \
+#define TRY(expression)                                                                                                \
+    do {                                                                                                               \
+        tern_status try_status_ = (expression);                                                                        \
+        if (try_status_ != TERN_OK) return try_status_;                                                                \
     } while (0)
 
 #endif

@@ -1,6 +1,5 @@
-// What a machine must offer to run a decoder: memory, weights in the form it runs best, and the few
-// operations of a transformer. A device knows no model. cpu.c implements it on the kernels; a GPU would
-// implement the same.
+// What a machine must offer to run a decoder: memory, weights in the form it runs best, and the few operations of a
+// transformer. A device knows no model. cpu.c implements it on the kernels; a GPU would implement the same.
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H
 
@@ -10,9 +9,8 @@ struct device;
 struct weight; // one matrix as the device runs it
 
 struct device_options {
-    int threads; // 0: cpu_cores()
-    const char
-        *kernels; // name of a kernel table; NULL: the best for this CPU (TERN_CPU is read by the caller)
+    int threads;          // 0: cpu_cores()
+    const char *kernels;  // name of a kernel table; NULL: the best for this CPU (TERN_CPU is read by the caller)
     bool f32_activations; // multiply unrounded activations
 };
 
@@ -22,40 +20,35 @@ void device_close(struct device *device);
 int device_threads(const struct device *device);
 const char *device_kernels(const struct device *device);
 
-// Streaming read bandwidth of this machine with the device's threads, bytes a second: the median of `repeats`
-// passes over `bytes` of memory made for it.
+// Streaming read bandwidth of this machine with the device's threads, bytes a second: the median of `repeats` passes
+// over `bytes` of memory made for it.
 tern_status device_bandwidth(struct device *device, uint64_t bytes, int repeats, double *out);
 
-// ---- Weights
-// ------------------------------------------------------------------------------------------------------
+// ---- Weights ------------------------------------------------------------------------------------------------------
 
-// Brings a 2-D tensor into the form that runs: tiles are made (the file's pages are then no longer needed),
-// everything else stays in the file, which must stay open. token_scales: see tile_plan(). Free with
-// device_free_weight().
+// Brings a 2-D tensor into the form that runs: tiles are made (the file's pages are then no longer needed), everything
+// else stays in the file, which must stay open. token_scales: see tile_plan(). Free with device_free_weight().
 tern_status device_load_weight(struct device *device, const struct tensor *tensor, bool token_scales,
                                struct weight **out);
 void device_free_weight(struct device *device, struct weight *weight);
 // Multiplies every output of a weight (BitNet's per-tensor scale).
 void device_scale_weight(struct weight *weight, float scale);
 uint64_t device_weight_bytes(const struct weight *weight); // that decoding one token reads
-bool device_weight_is_copy(
-    const struct weight *weight); // true: the tensor's pages in the file are not needed
+bool device_weight_is_copy(const struct weight *weight);   // true: the tensor's pages in the file are not needed
 
-// ---- Operations. Activations are float rows in memory that the caller owns: [n_rows][width], row-major.
-// -------------
+// ---- Operations. Activations are float rows in memory that the caller owns: [n_rows][width], row-major. -------------
 
 // out[i] = row tokens[i] of the embedding; ids are in range.
-void device_embed(struct device *device, const struct weight *embedding, const int32_t *tokens, int64_t n,
-                  float *out);
+void device_embed(struct device *device, const struct weight *embedding, const int32_t *tokens, int64_t n, float *out);
 
-void device_norm(struct device *device, const float *x, const float *weight, int64_t n_rows, int64_t width,
-                 float eps, float *out);
+void device_norm(struct device *device, const float *x, const float *weight, int64_t n_rows, int64_t width, float eps,
+                 float *out);
 
-// outs[i][row] = weights[i] * x[row] for up to DEVICE_MAX_SHARED matrices that share their input:
-// [n_rows][columns]. outs[i] is [n_rows][rows of weights[i]]. Errors: NO_MEMORY.
+// outs[i][row] = weights[i] * x[row] for up to DEVICE_MAX_SHARED matrices that share their input: [n_rows][columns].
+// outs[i] is [n_rows][rows of weights[i]]. Errors: NO_MEMORY.
 enum { DEVICE_MAX_SHARED = 4 };
-tern_status device_matmul(struct device *device, struct weight *const *weights, float *const *outs,
-                          int n_weights, const float *x, int64_t n_rows);
+tern_status device_matmul(struct device *device, struct weight *const *weights, float *const *outs, int n_weights,
+                          const float *x, int64_t n_rows);
 
 // Rotary embedding of n_heads heads in each row; cosine, sine: [n_rows][n_pairs].
 void device_rope(struct device *device, float *x, int64_t n_rows, int64_t n_heads, int64_t head_size,
@@ -81,8 +74,7 @@ struct device_attention {
 tern_status device_attend(struct device *device, const struct device_attention *attention);
 
 enum device_gate { DEVICE_SILU, DEVICE_RELU2 };
-void device_gate(struct device *device, enum device_gate gate, const float *a, const float *b, int64_t n,
-                 float *out);
+void device_gate(struct device *device, enum device_gate gate, const float *a, const float *b, int64_t n, float *out);
 
 void device_add(struct device *device, float *x, const float *y, int64_t n); // x += y
 

@@ -1,5 +1,4 @@
-// The keys and values of one sequence: halves, in blocks of 64 positions that are allocated as they are
-// reached.
+// The keys and values of one sequence: halves, in blocks of 64 positions that are allocated as they are reached.
 #ifndef MODEL_KV_CACHE_H
 #define MODEL_KV_CACHE_H
 

@@ -6,8 +6,8 @@
 #include "model/config.h"
 
 struct layer {
-    const float *attn_norm;   // [width]
-    struct weight *q, *k, *v; // [n_heads * head_size][width], [n_kv_heads * head_size][width] twice
+    const float *attn_norm;                // [width]
+    struct weight *q, *k, *v;              // [n_heads * head_size][width], [n_kv_heads * head_size][width] twice
     const float *q_bias, *k_bias, *v_bias; // NULL if none
     const float *q_norm, *k_norm;          // [head_size]; NULL without qk_norm
     const float *attn_sub_norm;            // [n_heads * head_size]; NULL without sub_norm
@@ -32,12 +32,10 @@ struct weights {
 // Loads and checks every tensor (shape, type) before any work, then brings each to the device.
 // progress(context, fraction) may be NULL; false gives CANCELLED. Free with weights_free().
 tern_status weights_load(const struct gguf_file *file, const struct config *config, struct device *device,
-                         bool (*progress)(void *context, float fraction), void *context,
-                         struct weights **out);
+                         bool (*progress)(void *context, float fraction), void *context, struct weights **out);
 void weights_free(struct weights *weights);
 
-// Bytes that decoding one token reads from memory (each matrix once; of the embedding only if it is the
-// head).
+// Bytes that decoding one token reads from memory (each matrix once; of the embedding only if it is the head).
 uint64_t weights_bytes_per_token(const struct weights *weights);
 
 // Bytes of memory that weights_load would take for tiles, without loading; BAD_FILE as weights_load.
