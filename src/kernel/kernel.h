@@ -96,7 +96,7 @@ struct kernels {
     void (*to_half)(const float *x, int64_t n, uint16_t *out); // as half_from_float
 
     // One block for each query: s_j = scale * (sum over d ascending of fmaf(q_d, k_dj, s)) for visible j;
-    // m = max(max, max_j s_j); c = kernel_expf(max - m); p_j = kernel_expf(s_j - m), 0 for j not visible;
+    // m = max(max, max_j s_j), -0 made +0; c = kernel_expf(max - m); p_j = kernel_expf(s_j - m), 0 for j not visible;
     // sum = fmaf(sum, c, tree16 of lanes (j mod 16) with plain adds, j ascending); acc_d = acc_d * c, then
     // acc_d = fmaf(p_j, v_jd, acc_d) for visible j ascending. A query that sees no key is left alone.
     // scratch: attention_scratch_bytes, 64-byte aligned.

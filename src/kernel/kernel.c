@@ -1,0 +1,36 @@
+#include <string.h>
+
+#include "kernel/tables.h"
+
+static const struct kernels *const tables[] = {
+    &kernel_reference,
+};
+
+enum { N_TABLES = sizeof tables / sizeof tables[0] };
+
+const struct kernels *const *kernel_tables(int *count)
+{
+    *count = N_TABLES;
+    return tables;
+}
+
+// Whether this CPU has every instruction that the table uses.
+static bool table_runs(const struct kernels *table, const struct cpu_features *cpu)
+{
+    if (strcmp(table->name, "avx2") == 0) return cpu->avx2;
+    if (strcmp(table->name, "avx512") == 0) return cpu->avx512;
+    if (strcmp(table->name, "neon") == 0) return cpu->neon;
+    return true;
+}
+
+const struct kernels *kernel_select(const struct cpu_features *cpu, const char *name)
+{
+    for (int i = N_TABLES - 1; i >= 0; i--)
+        if (table_runs(tables[i], cpu) && (name == NULL || strcmp(name, tables[i]->name) == 0)) return tables[i];
+    return NULL;
+}
+
+const char *kernel_names(void)
+{
+    return "reference";
+}
