@@ -60,6 +60,10 @@ static double cosine_series(double r)
 
 void elementary_sincos(double x, double *sine, double *cosine)
 {
+    if (!(x >= -0x1p30 && x <= 0x1p30)) {
+        *sine = *cosine = NAN;
+        return;
+    }
     // pi / 2 in three parts (33 + 33 + 53 bits; Cody and Waite): n times either of the first two is exact for
     // n < 2^20, and for larger n the error grows as the header says.
     const double HALF_PI_1 = 0x1.921fb544p+0, HALF_PI_2 = 0x1.0b4611a6p-34, HALF_PI_3 = 0x1.3198a2e037073p-69;

@@ -6,7 +6,8 @@
 
 double elementary_exp(double x); // 0 below -745, infinity above 709.78, NaN for NaN
 double elementary_log(double x); // -infinity at 0, NaN below
-// sin and cos of x radians, |x| <= 2^30; absolute error below 1e-15 * max(1, |x| * 2^-30).
+// sin and cos of x radians; NaN beyond |x| = 2^30, where nobody needs them; absolute error below 1e-15 * max(1, |x| *
+// 2^-30).
 void elementary_sincos(double x, double *sine, double *cosine);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "format/tensor.h"
 
+// A device runs one operation at a time: its scratch memory is shared by them.
 struct device;
 struct weight; // one matrix as the device runs it
 
@@ -26,6 +27,10 @@ tern_status device_bandwidth(struct device *device, uint64_t bytes, int repeats,
 
 // ---- Weights ------------------------------------------------------------------------------------------------------
 
+// Bytes of memory that device_load_weight would take for this tensor; 0 if it runs where it lies in the file.
+// Errors: as device_load_weight.
+tern_status device_measure_weight(const struct tensor *tensor, bool token_scales, uint64_t *bytes);
+
 // Brings a 2-D tensor into the form that runs: tiles are made (the file's pages are then no longer needed), everything
 // else stays in the file, which must stay open. token_scales: see tile_plan(). Free with device_free_weight().
 tern_status device_load_weight(struct device *device, const struct tensor *tensor, bool token_scales,
@@ -33,7 +38,7 @@ tern_status device_load_weight(struct device *device, const struct tensor *tenso
 void device_free_weight(struct device *device, struct weight *weight);
 // Multiplies every output of a weight (BitNet's per-tensor scale).
 void device_scale_weight(struct weight *weight, float scale);
-uint64_t device_weight_bytes(const struct weight *weight); // that decoding one token reads
+uint64_t device_weight_bytes(const struct weight *weight); // that one pass over the matrix reads
 bool device_weight_is_copy(const struct weight *weight);   // true: the tensor's pages in the file are not needed
 
 // ---- Operations. Activations are float rows in memory that the caller owns: [n_rows][width], row-major. -------------

@@ -12,7 +12,7 @@ struct decoder_row {
     tern_token token;
     int32_t position;       // positions before it are in the cache, or in earlier rows of this batch
     struct kv_cache *cache; // reserved up to this position
-    float *logits;          // [n_vocabulary] to be written, or NULL if not wanted
+    float *logits; // [n_vocabulary] to be written, or NULL if not wanted; one after the other in memory is quickest
 };
 
 enum { DECODER_MAX_ROWS = 256 };

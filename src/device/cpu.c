@@ -1,0 +1,685 @@
+// The device that is this computer's processor: kernels on a pool of threads.
+#define _GNU_SOURCE // MADV_HUGEPAGE
+#include "base/parallel.h"
+#include "device/device.h"
+#include "kernel/kernel.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+_Static_assert((int)DEVICE_KV_BLOCK == (int)ATTENTION_BLOCK, "attention walks the cache block by block");
+
+enum {
+    HUGE_PAGE = 2 << 20,
+    // Tasks for each thread and operation: enough to even out unequal cores, few enough to cost nothing.
+    TASKS_PER_THREAD = 8,
+    MIN_MANY_TOKENS_SPAN = 32, // tiles that one task takes at least when it builds tables for many tokens
+    ATTENTION_ROWS = 16,       // rows whose queries look at a block of keys together
+    SERIAL_ELEMENTS = 16384,   // elementwise work below this is done before other threads would wake
+};
+
+// Memory that grows when it is asked for more and is otherwise kept.
+struct scratch {
+    void *data;
+    size_t capacity;
+};
+
+struct device {
+    struct pool *pool;
+    const struct kernels *kernels;
+    bool f32_activations;
+    struct scratch *worker;                  // [threads]
+    struct scratch q[ACTIVATION_FORMS];      // int8 activations in each form
+    struct scratch scales[ACTIVATION_FORMS]; // their scales
+    struct scratch tables[MATRIX_DENSE];     // lookup tables for trits and bits
+    struct scratch runs;                     // of attention
+};
+
+struct weight {
+    struct matrix matrix;
+    uint8_t *tiles; // owned; NULL if the matrix runs where it lies in the file
+};
+
+// ---- Memory
+
+static void *allocate(size_t bytes)
+{
+    size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : TILE_ALIGNMENT;
+    if (bytes > SIZE_MAX - alignment) return NULL;
+    size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    void *data = aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
+#ifdef MADV_HUGEPAGE
+    // Tables and tiles are walked end to end: fewer, larger pages. A system without them ignores the advice.
+    if (data != NULL && alignment == HUGE_PAGE) madvise(data, rounded, MADV_HUGEPAGE);
+#endif
+    return data;
+}
+
+static tern_status scratch_reserve(struct scratch *scratch, int64_t bytes)
+{
+    if ((size_t)bytes <= scratch->capacity) return TERN_OK;
+    free(scratch->data);
+    *scratch = (struct scratch){.data = allocate((size_t)bytes), .capacity = (size_t)bytes};
+    if (scratch->data != NULL) return TERN_OK;
+    scratch->capacity = 0;
+    return status_fail(TERN_NO_MEMORY, "no memory for %lld bytes of working space", (long long)bytes);
+}
+
+static tern_status reserve_workers(struct device *device, int64_t bytes)
+{
+    for (int i = 0; i < pool_threads(device->pool); i++)
+        TRY(scratch_reserve(&device->worker[i], bytes));
+    return TERN_OK;
+}
+
+// ---- Opening
+
+tern_status device_open(const struct device_options *options, struct device **out)
+{
+    *out = NULL;
+    struct cpu_features cpu = cpu_detect();
+    const struct kernels *kernels = kernel_select(&cpu, options->kernels);
+    if (kernels == NULL)
+        return status_fail(TERN_INVALID, "kernels \"%s\" are not there on this CPU, which has %s", options->kernels,
+                           kernel_names());
+
+    struct device *device = calloc(1, sizeof *device);
+    int threads = options->threads > 0 ? options->threads : cpu_cores();
+    struct scratch *worker = calloc((size_t)threads, sizeof *worker);
+    if (device == NULL || worker == NULL) {
+        free(device);
+        free(worker);
+        return status_fail(TERN_NO_MEMORY, "no memory for %d threads", threads);
+    }
+    *device = (struct device){.kernels = kernels, .f32_activations = options->f32_activations, .worker = worker};
+    tern_status status = pool_open(threads, &device->pool);
+    if (status != TERN_OK) {
+        free(worker);
+        free(device);
+        return status;
+    }
+    *out = device;
+    return TERN_OK;
+}
+
+void device_close(struct device *device)
+{
+    if (device == NULL) return;
+    for (int i = 0; i < pool_threads(device->pool); i++)
+        free(device->worker[i].data);
+    free(device->worker);
+    for (int form = 0; form < ACTIVATION_FORMS; form++) {
+        free(device->q[form].data);
+        free(device->scales[form].data);
+    }
+    for (int kind = 0; kind < MATRIX_DENSE; kind++)
+        free(device->tables[kind].data);
+    free(device->runs.data);
+    pool_close(device->pool);
+    free(device);
+}
+
+int device_threads(const struct device *device)
+{
+    return pool_threads(device->pool);
+}
+
+const char *device_kernels(const struct device *device)
+{
+    return device->kernels->name;
+}
+
+// ---- Bandwidth
+
+enum { STREAM_CHUNK = 1 << 20 };
+
+struct stream_job {
+    const uint64_t *data;
+    uint64_t *sums; // one for each chunk, so that the compiler must read
+};
+
+static void stream_chunk(void *context, int64_t index, int worker)
+{
+    (void)worker;
+    const struct stream_job *job = context;
+    const uint64_t *p = job->data + index * (STREAM_CHUNK / 8);
+    uint64_t sum[16] = {0};
+    for (int i = 0; i < STREAM_CHUNK / 8; i += 16) {
+        __builtin_prefetch(p + i + 256);
+        for (int j = 0; j < 16; j++)
+            sum[j] += p[i + j];
+    }
+    for (int j = 1; j < 16; j++)
+        sum[0] += sum[j];
+    job->sums[index] = sum[0];
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+tern_status device_bandwidth(struct device *device, uint64_t bytes, int repeats, double *out)
+{
+    enum { MAX_REPEATS = 64 };
+    double rates[MAX_REPEATS];
+    if (repeats < 1 || repeats > MAX_REPEATS || bytes < STREAM_CHUNK)
+        return status_fail(TERN_INVALID, "%d passes over %llu bytes, expected 1 to %d over at least %d", repeats,
+                           (unsigned long long)bytes, MAX_REPEATS, STREAM_CHUNK);
+    int64_t chunks = (int64_t)(bytes / STREAM_CHUNK);
+    size_t size = (size_t)chunks * STREAM_CHUNK;
+    uint64_t *data = allocate(size), *sums = calloc((size_t)chunks, sizeof *sums);
+    if (data == NULL || sums == NULL) {
+        free(data);
+        free(sums);
+        return status_fail(TERN_NO_MEMORY, "no memory for %zu bytes to measure the bandwidth with", size);
+    }
+    memset(data, 1, size); // untouched pages would all be the one page of zeros
+
+    struct stream_job job = {data, sums};
+    for (int i = -1; i < repeats; i++) { // the pass before the first wakes the threads and is not counted
+        struct timespec begin, end;
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        pool_run(device->pool, chunks, stream_chunk, &job);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        double seconds = (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
+        if (i >= 0) rates[i] = (double)size / seconds;
+    }
+    qsort(rates, (size_t)repeats, sizeof *rates, compare_doubles);
+    *out = rates[repeats / 2];
+    free(data);
+    free(sums);
+    return TERN_OK;
+}
+
+// ---- Weights
+
+tern_status device_measure_weight(const struct tensor *tensor, bool token_scales, uint64_t *bytes)
+{
+    struct matrix matrix;
+    TRY(tile_plan(tensor, token_scales, false, &matrix));
+    *bytes = tile_matrix_bytes(&matrix);
+    return TERN_OK;
+}
+
+struct fill_job {
+    const struct tensor *tensor;
+    const struct weight *weight;
+};
+
+static void fill_tile(void *context, int64_t tile, int worker)
+{
+    (void)worker;
+    const struct fill_job *job = context;
+    tile_fill(job->tensor, &job->weight->matrix, tile, job->weight->tiles + tile * job->weight->matrix.tile_bytes);
+}
+
+tern_status device_load_weight(struct device *device, const struct tensor *tensor, bool token_scales,
+                               struct weight **out)
+{
+    *out = NULL;
+    struct weight *weight = calloc(1, sizeof *weight);
+    if (weight == NULL) return status_fail(TERN_NO_MEMORY, "no memory for tensor %s", tensor->name);
+    tern_status status = tile_plan(tensor, token_scales, device->f32_activations, &weight->matrix);
+    if (status == TERN_OK && weight->matrix.kind == MATRIX_DENSE) {
+        weight->matrix.data = tensor->data;
+    } else if (status == TERN_OK) {
+        uint64_t bytes = tile_matrix_bytes(&weight->matrix);
+        weight->tiles = bytes > SIZE_MAX ? NULL : allocate((size_t)bytes);
+        weight->matrix.data = weight->tiles;
+        if (weight->tiles == NULL)
+            status = status_fail(TERN_NO_MEMORY, "tensor %s: no memory for %llu bytes of tiles", tensor->name,
+                                 (unsigned long long)bytes);
+        else
+            pool_run(device->pool, weight->matrix.n_tiles, fill_tile, &(struct fill_job){tensor, weight});
+    }
+    if (status != TERN_OK) {
+        free(weight);
+        return status;
+    }
+    *out = weight;
+    return TERN_OK;
+}
+
+void device_free_weight(struct device *device, struct weight *weight)
+{
+    (void)device;
+    if (weight == NULL) return;
+    free(weight->tiles);
+    free(weight);
+}
+
+void device_scale_weight(struct weight *weight, float scale)
+{
+    weight->matrix.scale *= scale;
+}
+
+uint64_t device_weight_bytes(const struct weight *weight)
+{
+    const struct matrix *matrix = &weight->matrix;
+    return weight->tiles != NULL ? tile_matrix_bytes(matrix) : (uint64_t)(matrix->rows * matrix->row_bytes);
+}
+
+bool device_weight_is_copy(const struct weight *weight)
+{
+    return weight->tiles != NULL;
+}
+
+// ---- Rows: embedding, norm, rotation
+
+struct embed_job {
+    const struct matrix *matrix;
+    const int32_t *tokens;
+    float *out;
+};
+
+static void embed_row(void *context, int64_t row, int worker)
+{
+    (void)worker;
+    const struct embed_job *job = context;
+    tile_unpack_row(job->matrix, job->tokens[row], job->out + row * job->matrix->columns);
+}
+
+void device_embed(struct device *device, const struct weight *embedding, const int32_t *tokens, int64_t n, float *out)
+{
+    pool_run(device->pool, n, embed_row, &(struct embed_job){&embedding->matrix, tokens, out});
+}
+
+struct norm_job {
+    const struct kernels *kernels;
+    const float *x, *weight;
+    int64_t width;
+    float eps;
+    float *out;
+};
+
+static void norm_row(void *context, int64_t row, int worker)
+{
+    (void)worker;
+    const struct norm_job *job = context;
+    int64_t offset = row * job->width;
+    job->kernels->rms_norm(job->x + offset, job->weight, job->width, job->eps, job->out + offset);
+}
+
+// Small work is done by the caller at once; splitting never changes a result, for each index has its own output.
+static void run(struct device *device, int64_t n_tasks, int64_t elements, pool_task task, void *context)
+{
+    if (elements >= SERIAL_ELEMENTS) {
+        pool_run(device->pool, n_tasks, task, context);
+        return;
+    }
+    for (int64_t i = 0; i < n_tasks; i++)
+        task(context, i, 0);
+}
+
+void device_norm(struct device *device, const float *x, const float *weight, int64_t n_rows, int64_t width, float eps,
+                 float *out)
+{
+    struct norm_job job = {device->kernels, x, weight, width, eps, out};
+    run(device, n_rows, n_rows * width, norm_row, &job);
+}
+
+struct rope_job {
+    const struct kernels *kernels;
+    float *x;
+    int64_t n_heads, head_size, n_pairs;
+    const float *cosine, *sine;
+    bool interleaved;
+};
+
+static void rope_row(void *context, int64_t row, int worker)
+{
+    (void)worker;
+    const struct rope_job *job = context;
+    for (int64_t head = 0; head < job->n_heads; head++)
+        job->kernels->rope(job->x + (row * job->n_heads + head) * job->head_size, job->cosine + row * job->n_pairs,
+                           job->sine + row * job->n_pairs, job->n_pairs, job->interleaved);
+}
+
+void device_rope(struct device *device, float *x, int64_t n_rows, int64_t n_heads, int64_t head_size,
+                 const float *cosine, const float *sine, int64_t n_pairs, bool interleaved)
+{
+    struct rope_job job = {device->kernels, x, n_heads, head_size, n_pairs, cosine, sine, interleaved};
+    run(device, n_rows, n_rows * n_heads * head_size, rope_row, &job);
+}
+
+// ---- Elementwise
+
+enum { ELEMENT_CHUNK = 4096 };
+
+struct element_job {
+    const struct kernels *kernels;
+    enum device_gate gate;
+    const float *a, *b;
+    int64_t n;
+    float *out;
+};
+
+static int64_t chunk_length(const struct element_job *job, int64_t index)
+{
+    int64_t left = job->n - index * ELEMENT_CHUNK;
+    return left < ELEMENT_CHUNK ? left : ELEMENT_CHUNK;
+}
+
+static void gate_chunk(void *context, int64_t index, int worker)
+{
+    (void)worker;
+    const struct element_job *job = context;
+    int64_t i = index * ELEMENT_CHUNK;
+    (job->gate == DEVICE_SILU ? job->kernels->silu_gate : job->kernels->relu2_gate)(
+        job->a + i, job->b + i, chunk_length(job, index), job->out + i);
+}
+
+static void add_chunk(void *context, int64_t index, int worker)
+{
+    (void)worker;
+    const struct element_job *job = context;
+    job->kernels->add(job->out + index * ELEMENT_CHUNK, job->b + index * ELEMENT_CHUNK, chunk_length(job, index));
+}
+
+void device_gate(struct device *device, enum device_gate gate, const float *a, const float *b, int64_t n, float *out)
+{
+    struct element_job job = {device->kernels, gate, a, b, n, out};
+    run(device, (n + ELEMENT_CHUNK - 1) / ELEMENT_CHUNK, n, gate_chunk, &job);
+}
+
+void device_add(struct device *device, float *x, const float *y, int64_t n)
+{
+    struct element_job job = {.kernels = device->kernels, .b = y, .n = n, .out = x};
+    run(device, (n + ELEMENT_CHUNK - 1) / ELEMENT_CHUNK, n, add_chunk, &job);
+}
+
+// ---- Products
+
+// Columns that share a scale in the arrays of this form.
+static int64_t form_group(enum activation_form form)
+{
+    return form == ACTIVATION_GROUP32 ? 32 : 128;
+}
+
+struct prepare_job {
+    const struct kernels *kernels;
+    enum activation_form form;
+    const float *x;
+    int64_t columns, n_scales;
+    int8_t *q;
+    float *scale;
+};
+
+static void prepare_row(void *context, int64_t row, int worker)
+{
+    (void)worker;
+    const struct prepare_job *job = context;
+    float *scale = job->scale + row * job->n_scales;
+    int64_t group = job->form == ACTIVATION_TOKEN ? job->columns : form_group(job->form);
+    job->kernels->quantise(job->x + row * job->columns, job->columns, group, job->q + row * job->columns, scale);
+    if (job->form != ACTIVATION_TOKEN) return;
+    for (int64_t i = 1; i < job->n_scales; i++)
+        scale[i] = scale[0];
+}
+
+// The rows of x in the form that a matrix wants; made once for all matrices of one device_matmul.
+static tern_status prepare_form(struct device *device, enum activation_form form, const float *x, int64_t n_rows,
+                                int64_t columns, struct activations *out)
+{
+    *out = (struct activations){.form = form, .n_tokens = n_rows, .columns = columns, .f32 = x};
+    if (form == ACTIVATION_F32) return TERN_OK;
+    int64_t group = form_group(form);
+    out->n_scales = (columns + group - 1) / group;
+    TRY(scratch_reserve(&device->q[form], n_rows * columns));
+    TRY(scratch_reserve(&device->scales[form], n_rows * out->n_scales * (int64_t)sizeof(float)));
+    out->q = device->q[form].data;
+    out->scale = device->scales[form].data;
+    struct prepare_job job = {device->kernels,          form, x, columns, out->n_scales, device->q[form].data,
+                              device->scales[form].data};
+    run(device, n_rows, n_rows * columns, prepare_row, &job);
+    return TERN_OK;
+}
+
+struct table_job {
+    const struct kernels *kernels;
+    const struct matrix *matrix;
+    const int8_t *q;
+    uint8_t *table;
+    int64_t table_bytes;
+};
+
+static void build_table(void *context, int64_t row, int worker)
+{
+    (void)worker;
+    const struct table_job *job = context;
+    job->kernels->table_build(job->matrix, job->q + row * job->matrix->columns, job->table + row * job->table_bytes);
+}
+
+static tern_status prepare_table(struct device *device, const struct matrix *matrix, struct activations *x)
+{
+    const struct kernels *kernels = device->kernels;
+    if (matrix->kind == MATRIX_DENSE || matrix->form == ACTIVATION_F32 || x->n_tokens > kernels->table_tokens)
+        return TERN_OK;
+    x->table_bytes = kernels->table_bytes(matrix);
+    if (x->table_bytes == 0) return TERN_OK;
+    struct scratch *scratch = &device->tables[matrix->kind];
+    TRY(scratch_reserve(scratch, x->n_tokens * x->table_bytes));
+    x->table = scratch->data;
+    struct table_job job = {kernels, matrix, x->q, scratch->data, x->table_bytes};
+    run(device, x->n_tokens, x->n_tokens * x->columns, build_table, &job);
+    return TERN_OK;
+}
+
+// One matrix's share of the tasks: a grid of spans of tiles by spans of tokens, tokens running fastest so that threads
+// which work at the same time read the same weights.
+struct product {
+    struct multiply multiply;
+    struct activations x;
+    int64_t tile_span, token_span;
+    int64_t token_spans;
+    int64_t first_task, n_tasks;
+};
+
+struct matmul_job {
+    struct device *device;
+    struct product product[DEVICE_MAX_SHARED];
+    int n_products;
+};
+
+static void multiply_task(void *context, int64_t index, int worker)
+{
+    struct matmul_job *job = context;
+    struct product *product = job->product;
+    while (index >= product->first_task + product->n_tasks)
+        product++;
+    index -= product->first_task;
+    const struct matrix *matrix = product->multiply.w;
+    int64_t tile = index / product->token_spans * product->tile_span, tile_end = tile + product->tile_span;
+    int64_t token = index % product->token_spans * product->token_span, token_end = token + product->token_span;
+    if (tile_end > matrix->n_tiles) tile_end = matrix->n_tiles;
+    if (token_end > product->x.n_tokens) token_end = product->x.n_tokens;
+    job->device->kernels->multiply(&product->multiply, tile, tile_end, token, token_end,
+                                   job->device->worker[worker].data);
+}
+
+static void plan_product(const struct device *device, struct product *product, int64_t all_tiles)
+{
+    const struct kernels *kernels = device->kernels;
+    int64_t n_tiles = product->multiply.w->n_tiles, n_tokens = product->x.n_tokens;
+    int64_t tasks = (int64_t)pool_threads(device->pool) * TASKS_PER_THREAD;
+    bool few = n_tokens <= kernels->table_tokens;
+    product->token_span = few ? n_tokens : kernels->token_tile;
+    product->token_spans = (n_tokens + product->token_span - 1) / product->token_span;
+    int64_t spans = (tasks + product->token_spans - 1) / product->token_spans;
+    int64_t span = (all_tiles + spans - 1) / spans;
+    if (!few && span < MIN_MANY_TOKENS_SPAN) span = MIN_MANY_TOKENS_SPAN;
+    product->tile_span = span < n_tiles ? span : n_tiles;
+    product->n_tasks = (n_tiles + product->tile_span - 1) / product->tile_span * product->token_spans;
+}
+
+tern_status device_matmul(struct device *device, struct weight *const *weights, float *const *outs, int n_weights,
+                          const float *x, int64_t n_rows)
+{
+    struct matmul_job job = {.device = device, .n_products = n_weights};
+    struct activations forms[ACTIVATION_FORMS] = {0};
+    int64_t all_tiles = 0, n_tasks = 0, scratch = 0;
+    for (int i = 0; i < n_weights; i++)
+        all_tiles += weights[i]->matrix.n_tiles;
+
+    for (int i = 0; i < n_weights; i++) {
+        const struct matrix *matrix = &weights[i]->matrix;
+        struct activations *form = &forms[matrix->form];
+        if (form->n_tokens == 0) TRY(prepare_form(device, matrix->form, x, n_rows, matrix->columns, form));
+        struct product *product = &job.product[i];
+        *product = (struct product){.x = *form, .first_task = n_tasks};
+        // Trits and bits have tables of their own; matrices of one kind share theirs.
+        int twin = 0;
+        while (twin < i && (weights[twin]->matrix.kind != matrix->kind || weights[twin]->matrix.form != matrix->form))
+            twin++;
+        if (twin < i)
+            product->x = job.product[twin].x;
+        else
+            TRY(prepare_table(device, matrix, &product->x));
+        product->multiply = (struct multiply){matrix, &product->x, outs[i], matrix->rows};
+        plan_product(device, product, all_tiles);
+        n_tasks += product->n_tasks;
+        int64_t bytes = device->kernels->scratch_bytes(matrix, product->tile_span, product->token_span);
+        if (bytes > scratch) scratch = bytes;
+    }
+    TRY(reserve_workers(device, scratch));
+    pool_run(device->pool, n_tasks, multiply_task, &job);
+    return TERN_OK;
+}
+
+// ---- Attention
+
+// Rows [row, row_end) of one sequence.
+struct attention_run {
+    int64_t row, row_end;
+};
+
+struct attention_job {
+    struct device *device;
+    const struct device_attention *attention;
+    struct attention_run *runs;
+    int64_t n_runs;
+};
+
+static uint16_t *block_keys(const struct device_attention *a, int64_t row, int64_t block, int64_t head)
+{
+    return (uint16_t *)(void *)a->blocks[row][block] + head * a->head_size * DEVICE_KV_BLOCK;
+}
+
+static uint16_t *block_values(const struct device_attention *a, int64_t row, int64_t block, int64_t head)
+{
+    return block_keys(a, row, block, a->n_kv_heads + head);
+}
+
+static void store_head(void *context, int64_t head, int worker)
+{
+    (void)worker;
+    const struct attention_job *job = context;
+    const struct device_attention *a = job->attention;
+    const struct kernels *kernels = job->device->kernels;
+    uint16_t key[ATTENTION_MAX_HEAD];
+    for (int64_t row = 0; row < a->n_rows; row++) {
+        int64_t block = a->position[row] / DEVICE_KV_BLOCK, slot = a->position[row] % DEVICE_KV_BLOCK;
+        int64_t source = (row * a->n_kv_heads + head) * a->head_size;
+        uint16_t *keys = block_keys(a, row, block, head) + slot;
+        kernels->to_half(a->k + source, a->head_size, key);
+        for (int64_t d = 0; d < a->head_size; d++)
+            keys[d * DEVICE_KV_BLOCK] = key[d];
+        kernels->to_half(a->v + source, a->head_size, block_values(a, row, block, head) + slot * a->head_size);
+    }
+}
+
+// What one task keeps for its queries; lies in the worker's scratch before the kernel's own.
+struct query_state {
+    const float **query;
+    float **acc;
+    float *max, *sum;
+    int32_t *visible;
+};
+
+static int64_t query_state_bytes(int64_t n)
+{
+    int64_t bytes = n * (int64_t)(2 * sizeof(float *) + 2 * sizeof(float) + sizeof(int32_t));
+    return (bytes + 63) / 64 * 64;
+}
+
+static struct query_state query_state_place(void *memory, int64_t n)
+{
+    struct query_state state = {.query = memory};
+    state.acc = (float **)(void *)(state.query + n);
+    state.max = (float *)(void *)(state.acc + n);
+    state.sum = state.max + n;
+    state.visible = (int32_t *)(void *)(state.sum + n);
+    return state;
+}
+
+// All queries that one kv head serves in one run of rows, over all blocks up to the last row's position.
+static void attend_run(void *context, int64_t index, int worker)
+{
+    const struct attention_job *job = context;
+    const struct device_attention *a = job->attention;
+    const struct attention_run *r = &job->runs[index / a->n_kv_heads];
+    int64_t kv_head = index % a->n_kv_heads, share = a->n_heads / a->n_kv_heads;
+    int64_t n = (r->row_end - r->row) * share;
+    char *memory = job->device->worker[worker].data;
+    struct query_state state = query_state_place(memory, n);
+
+    for (int64_t i = 0; i < n; i++) {
+        int64_t offset = ((r->row + i / share) * a->n_heads + kv_head * share + i % share) * a->head_size;
+        state.query[i] = a->q + offset;
+        state.acc[i] = a->out + offset;
+        state.max[i] = -INFINITY;
+        state.sum[i] = 0;
+        memset(state.acc[i], 0, (size_t)a->head_size * sizeof(float));
+    }
+    int64_t last = a->position[r->row_end - 1] / DEVICE_KV_BLOCK;
+    for (int64_t block = 0; block <= last; block++) {
+        for (int64_t i = 0; i < n; i++) {
+            int64_t seen = a->position[r->row + i / share] + 1 - block * DEVICE_KV_BLOCK;
+            state.visible[i] = (int32_t)(seen < 0 ? 0 : seen > DEVICE_KV_BLOCK ? DEVICE_KV_BLOCK : seen);
+        }
+        struct attention_block view = {.head_size = a->head_size,
+                                       .keys = block_keys(a, r->row, block, kv_head),
+                                       .values = block_values(a, r->row, block, kv_head),
+                                       .n_queries = n,
+                                       .query = state.query,
+                                       .visible = state.visible,
+                                       .scale = a->scale,
+                                       .max = state.max,
+                                       .sum = state.sum,
+                                       .acc = state.acc};
+        job->device->kernels->attend(&view, memory + query_state_bytes(n));
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t d = 0; d < a->head_size; d++)
+            state.acc[i][d] /= state.sum[i];
+}
+
+static int64_t split_runs(const struct device_attention *a, struct attention_run *runs)
+{
+    int64_t n = 0;
+    for (int64_t row = 0; row < a->n_rows; row++) {
+        bool joins = n > 0 && a->blocks[row] == a->blocks[row - 1] && row - runs[n - 1].row < ATTENTION_ROWS;
+        if (!joins) runs[n++] = (struct attention_run){row, row};
+        runs[n - 1].row_end = row + 1;
+    }
+    return n;
+}
+
+tern_status device_attend(struct device *device, const struct device_attention *attention)
+{
+    const struct device_attention *a = attention;
+    int64_t queries = (a->n_rows < ATTENTION_ROWS ? a->n_rows : ATTENTION_ROWS) * (a->n_heads / a->n_kv_heads);
+    TRY(scratch_reserve(&device->runs, a->n_rows * (int64_t)sizeof(struct attention_run)));
+    TRY(reserve_workers(device, query_state_bytes(queries) + device->kernels->attention_scratch_bytes));
+
+    struct attention_job job = {device, a, device->runs.data, 0};
+    job.n_runs = split_runs(a, job.runs);
+    run(device, a->n_kv_heads, a->n_rows * a->n_kv_heads * a->head_size * 2, store_head, &job);
+    pool_run(device->pool, job.n_runs * a->n_kv_heads, attend_run, &job);
+    return TERN_OK;
+}

@@ -1,0 +1,75 @@
+#include "model/kv_cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int32_t blocks_for(int32_t positions)
+{
+    return (int32_t)(((int64_t)positions + DEVICE_KV_BLOCK - 1) / DEVICE_KV_BLOCK);
+}
+
+// Keys and values of one layer's 64 positions, in halves; a multiple of 64 bytes because a block has 64 positions.
+static size_t block_bytes(const struct config *config)
+{
+    return (size_t)2 * sizeof(uint16_t) * DEVICE_KV_BLOCK * (size_t)config->n_kv_heads * (size_t)config->head_size;
+}
+
+uint64_t kv_cache_bytes(const struct config *config, int32_t context)
+{
+    return (uint64_t)block_bytes(config) * (uint64_t)config->n_layers * (uint64_t)blocks_for(context);
+}
+
+tern_status kv_cache_open(const struct config *config, int32_t context, struct kv_cache **out)
+{
+    *out = NULL;
+    if (context < 1) return status_fail(TERN_INVALID, "a context of %d tokens, expected 1 or more", context);
+    struct kv_cache *cache = calloc(1, sizeof *cache);
+    uint8_t **blocks = calloc((size_t)config->n_layers * (size_t)blocks_for(context), sizeof *blocks);
+    if (cache == NULL || blocks == NULL) {
+        free(cache);
+        free(blocks);
+        return status_fail(TERN_NO_MEMORY, "no memory for a context of %d tokens", context);
+    }
+    *cache = (struct kv_cache){.n_layers = config->n_layers,
+                               .context = context,
+                               .max_blocks = blocks_for(context),
+                               .block_bytes = block_bytes(config),
+                               .blocks = blocks};
+    *out = cache;
+    return TERN_OK;
+}
+
+void kv_cache_close(struct kv_cache *cache)
+{
+    if (cache == NULL) return;
+    kv_cache_truncate(cache, 0);
+    free(cache->blocks);
+    free(cache);
+}
+
+tern_status kv_cache_reserve(struct kv_cache *cache, int32_t positions)
+{
+    if (positions > cache->context)
+        return status_fail(TERN_LIMIT, "%d tokens do not fit in the context of %d", positions, cache->context);
+    while (cache->n_blocks < blocks_for(positions)) {
+        uint8_t *slab = aligned_alloc(64, cache->block_bytes * (size_t)cache->n_layers);
+        if (slab == NULL)
+            return status_fail(TERN_NO_MEMORY, "no memory for the cache of tokens %d to %d",
+                               cache->n_blocks * DEVICE_KV_BLOCK, (cache->n_blocks + 1) * DEVICE_KV_BLOCK);
+        // Kernels read whole blocks and mask what is not visible: what they read must at least be there.
+        memset(slab, 0, cache->block_bytes * (size_t)cache->n_layers);
+        for (int32_t layer = 0; layer < cache->n_layers; layer++)
+            cache->blocks[(size_t)layer * (size_t)cache->max_blocks + (size_t)cache->n_blocks] =
+                slab + cache->block_bytes * (size_t)layer;
+        cache->n_blocks++;
+    }
+    return TERN_OK;
+}
+
+void kv_cache_truncate(struct kv_cache *cache, int32_t positions)
+{
+    while (cache->n_blocks > blocks_for(positions)) {
+        cache->n_blocks--;
+        free(cache->blocks[cache->n_blocks]); // layer 0's block is where the slab begins
+    }
+}
