@@ -32,9 +32,9 @@ struct gguf_string {
 };
 
 struct gguf_array {
-    enum gguf_type type;  // of the elements; nested arrays are refused
+    enum gguf_type type; // of the elements; nested arrays are refused
     uint64_t count;
-    const uint8_t *data;  // in the mapped file, unaligned; for strings use `strings`
+    const uint8_t *data;         // in the mapped file, unaligned; for strings use `strings`
     struct gguf_string *strings; // [count] if type is GGUF_STRING, else NULL; owned by the file
 };
 
@@ -62,8 +62,11 @@ struct gguf_file {
     uint64_t n_tensors;      // of all parts together
     struct tensor *tensors;  // in file order, names unique
     uint32_t n_parts;
-    struct mapped_file *parts; // [n_parts]
-    uint64_t file_bytes;       // sum over parts
+    struct mapped_file *parts;             // [n_parts]
+    bool in_memory;                        // the one part is the caller's image: neither unmapped nor released
+    uint64_t file_bytes;                   // sum over parts
+    const struct gguf_pair **pairs_by_key; // [n_pairs], sorted for gguf_find
+    const struct tensor **tensors_by_name; // [n_tensors], sorted for gguf_find_tensor
 };
 
 // Opens `path`. For NAME-00001-of-0000N.gguf the other parts are opened beside it; another part's name is refused with
@@ -75,8 +78,8 @@ void gguf_close(struct gguf_file *file); // NULL is fine
 // Reads a file image already in memory ([size], stays the caller's and must outlive the file): for tests and fuzzing.
 tern_status gguf_open_memory(const uint8_t *data, size_t size, const char *name, struct gguf_file **out);
 
-const struct gguf_value *gguf_find(const struct gguf_file *file, const char *key);        // NULL if absent
-const struct tensor *gguf_find_tensor(const struct gguf_file *file, const char *name);    // NULL if absent
+const struct gguf_value *gguf_find(const struct gguf_file *file, const char *key);     // NULL if absent
+const struct tensor *gguf_find_tensor(const struct gguf_file *file, const char *name); // NULL if absent
 
 // Typed access. Absent: *out is left alone (put the default there before) and TERN_OK is returned. A wrong type or a
 // value out of range is BAD_FILE, with file and key in the message. Integers of any width and sign are accepted where
