@@ -1,0 +1,20 @@
+# The libraries that tern stands on, as imported targets PkgConfig::NAME.
+
+# tern_require(NAME module debian-package): stops with the words that help.
+macro(tern_require name module package)
+  pkg_check_modules(${name} IMPORTED_TARGET ${module})
+  if(NOT ${name}_FOUND)
+    message(FATAL_ERROR "${module} was not found (pkg-config --exists ${module}).\n"
+                        "On Debian and Ubuntu: sudo apt-get install ${package}\n"
+                        "Everything at once, and the names on other systems: scripts/install-dependencies build")
+  endif()
+endmacro()
+
+find_package(PkgConfig)
+if(NOT PKG_CONFIG_FOUND)
+  message(FATAL_ERROR "pkg-config was not found.\nOn Debian and Ubuntu: sudo apt-get install pkg-config")
+endif()
+tern_require(PCRE2 libpcre2-8 libpcre2-dev)
+tern_require(UTF8PROC libutf8proc libutf8proc-dev)
+tern_require(JANSSON jansson libjansson-dev)
+tern_require(EDIT libedit libedit-dev)
