@@ -1,0 +1,357 @@
+#include "engine/sampler.h"
+
+#include "base/elementary.h"
+#include "base/half.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A token that may still be drawn. Candidates stand in rank order: highest logit first, lowest id of equals first.
+struct candidate {
+    uint32_t key; // ascending with falling logit, see sort_key()
+    tern_token id;
+    double weight; // not normalised: exp of the distance to the best logit over the temperature; the best one has 1
+};
+
+struct sampler {
+    tern_sampling options; // bias arrays owned
+    int32_t n_vocabulary;
+    uint64_t random;              // state of splitmix64
+    float *logits;                // [n_vocabulary] after bias and penalties
+    int32_t *seen;                // [n_vocabulary] times a token appears in the window; all zero between calls
+    struct candidate *candidates; // [n_vocabulary]
+    struct candidate *scratch;    // [n_vocabulary]
+    int32_t n_candidates;
+};
+
+// ---- Options ----------------------------------------------------------------------------------------------------
+
+static tern_status check_range(const char *field, float value, float low, float high)
+{
+    if (value >= low && value <= high) return TERN_OK; // false for NaN
+    return status_fail(TERN_INVALID, "sampling: %s is %g, expected %g to %g", field, (double)value, (double)low,
+                       (double)high);
+}
+
+static tern_status check_bias(const tern_sampling *s, int32_t n_vocabulary)
+{
+    if (s->n_bias > (size_t)n_vocabulary)
+        return status_fail(TERN_INVALID, "sampling: %zu biases for a vocabulary of %d tokens", s->n_bias,
+                           (int)n_vocabulary);
+    if (s->n_bias > 0 && (s->bias_tokens == NULL || s->bias_values == NULL))
+        return status_fail(TERN_INVALID, "sampling: n_bias is %zu, but bias_tokens or bias_values is NULL", s->n_bias);
+    for (size_t i = 0; i < s->n_bias; i++) {
+        if (s->bias_tokens[i] < 0 || s->bias_tokens[i] >= n_vocabulary)
+            return status_fail(TERN_INVALID, "sampling: bias for token %d, the vocabulary has tokens 0 to %d",
+                               (int)s->bias_tokens[i], (int)n_vocabulary - 1);
+        if (isnan(s->bias_values[i]))
+            return status_fail(TERN_INVALID, "sampling: the bias of token %d is not a number", (int)s->bias_tokens[i]);
+    }
+    return TERN_OK;
+}
+
+static tern_status check_options(const tern_sampling *s, int32_t n_vocabulary)
+{
+    TRY(check_range("temperature", s->temperature, 0, 100));
+    TRY(check_range("top_p", s->top_p, 0, 1));
+    TRY(check_range("min_p", s->min_p, 0, 1));
+    TRY(check_range("typical_p", s->typical_p, 0, 1));
+    TRY(check_range("repetition_penalty", s->repetition_penalty, 0.01f, 100));
+    TRY(check_range("presence_penalty", s->presence_penalty, -100, 100));
+    TRY(check_range("frequency_penalty", s->frequency_penalty, -100, 100));
+    if (s->top_k < 0) return status_fail(TERN_INVALID, "sampling: top_k is %d, expected 0 (all) or more", s->top_k);
+    if (s->penalty_window < -1)
+        return status_fail(TERN_INVALID, "sampling: penalty_window is %d, expected -1 (all) or more",
+                           s->penalty_window);
+    return check_bias(s, n_vocabulary);
+}
+
+static void *copy_array(const void *source, size_t bytes)
+{
+    void *copy = malloc(bytes > 0 ? bytes : 1);
+    if (copy != NULL && bytes > 0) memcpy(copy, source, bytes);
+    return copy;
+}
+
+tern_status sampler_open(const tern_sampling *sampling, int32_t n_vocabulary, struct sampler **out)
+{
+    *out = NULL;
+    TRY(check_options(sampling, n_vocabulary));
+    struct sampler *s = calloc(1, sizeof *s);
+    if (s == NULL) return status_fail(TERN_NO_MEMORY, "no memory for a sampler");
+    size_t n = (size_t)n_vocabulary, n_bias = sampling->n_bias;
+    s->options = *sampling;
+    s->n_vocabulary = n_vocabulary;
+    s->random = sampling->seed;
+    s->options.bias_tokens = copy_array(sampling->bias_tokens, n_bias * sizeof *sampling->bias_tokens);
+    s->options.bias_values = copy_array(sampling->bias_values, n_bias * sizeof *sampling->bias_values);
+    s->logits = malloc(n * sizeof *s->logits);
+    s->seen = calloc(n, sizeof *s->seen);
+    s->candidates = malloc(n * sizeof *s->candidates);
+    s->scratch = malloc(n * sizeof *s->scratch);
+    if (s->options.bias_tokens == NULL || s->options.bias_values == NULL || s->logits == NULL || s->seen == NULL ||
+        s->candidates == NULL || s->scratch == NULL) {
+        sampler_close(s);
+        return status_fail(TERN_NO_MEMORY, "no memory to sample from %d tokens", (int)n_vocabulary);
+    }
+    *out = s;
+    return TERN_OK;
+}
+
+void sampler_close(struct sampler *s)
+{
+    if (s == NULL) return;
+    free((void *)s->options.bias_tokens);
+    free((void *)s->options.bias_values);
+    free(s->logits);
+    free(s->seen);
+    free(s->candidates);
+    free(s->scratch);
+    free(s);
+}
+
+// ---- Bias and penalties -----------------------------------------------------------------------------------------
+
+// A copy in which every logit can be compared: NaN and too small become -infinity, +infinity the largest float, and
+// there is one zero only.
+static void copy_logits(struct sampler *s, const float *logits)
+{
+    for (int32_t i = 0; i < s->n_vocabulary; i++) {
+        float x = logits[i];
+        s->logits[i] = x > FLT_MAX ? FLT_MAX : x >= -FLT_MAX ? x + 0.0f : -INFINITY;
+    }
+}
+
+static float add_finite(float x, float y)
+{
+    float sum = x + y;
+    return isnan(sum) ? -INFINITY : sum > FLT_MAX ? FLT_MAX : sum;
+}
+
+static void apply_bias(struct sampler *s)
+{
+    for (size_t i = 0; i < s->options.n_bias; i++) {
+        float *logit = &s->logits[s->options.bias_tokens[i]];
+        *logit = add_finite(*logit, s->options.bias_values[i]);
+    }
+}
+
+// Repetition penalty: Keskar et al. 2019 (CTRL); presence and frequency: as the OpenAI API defines them.
+static float penalise(const tern_sampling *options, float logit, int32_t times)
+{
+    if (logit > 0)
+        logit /= options->repetition_penalty;
+    else
+        logit *= options->repetition_penalty;
+    return add_finite(logit, -(options->presence_penalty + options->frequency_penalty * (float)times));
+}
+
+static void apply_penalties(struct sampler *s, const tern_token *recent, size_t n_recent)
+{
+    const tern_sampling *o = &s->options;
+    if (o->repetition_penalty == 1 && o->presence_penalty == 0 && o->frequency_penalty == 0) return;
+    size_t window = o->penalty_window < 0 ? n_recent : (size_t)o->penalty_window;
+    if (window < n_recent) {
+        recent += n_recent - window;
+        n_recent = window;
+    }
+    for (size_t i = 0; i < n_recent; i++)
+        if (recent[i] >= 0 && recent[i] < s->n_vocabulary) s->seen[recent[i]]++;
+    for (size_t i = 0; i < n_recent; i++) {
+        if (recent[i] < 0 || recent[i] >= s->n_vocabulary || s->seen[recent[i]] == 0) continue;
+        s->logits[recent[i]] = penalise(o, s->logits[recent[i]], s->seen[recent[i]]);
+        s->seen[recent[i]] = 0;
+    }
+}
+
+// ---- Ranking ----------------------------------------------------------------------------------------------------
+
+static tern_token highest_logit(const struct sampler *s)
+{
+    tern_token best = 0;
+    for (tern_token i = 1; i < s->n_vocabulary; i++)
+        if (s->logits[i] > s->logits[best]) best = i;
+    return best;
+}
+
+// Unsigned integers that ascend as floats fall: flip what makes IEEE bits ascend with the value, inverted.
+static uint32_t sort_key(float x)
+{
+    uint32_t bits = half_to_bits32(x);
+    return bits & 0x80000000u ? bits : ~(bits | 0x80000000u);
+}
+
+enum { RADIX_BITS = 11, RADIX_BUCKETS = 1 << RADIX_BITS, RADIX_TOP_SHIFT = 32 - RADIX_BITS };
+
+// The first buckets (by the keys' top bits) that together hold at least `wanted` tokens: returns the last of them.
+static uint32_t bucket_bound(const struct sampler *s, int32_t wanted)
+{
+    int32_t count[RADIX_BUCKETS] = {0};
+    for (int32_t i = 0; i < s->n_vocabulary; i++)
+        count[sort_key(s->logits[i]) >> RADIX_TOP_SHIFT]++;
+    uint32_t bucket = 0;
+    for (int32_t total = count[0]; total < wanted && bucket < RADIX_BUCKETS - 1; total += count[bucket])
+        bucket++;
+    return bucket;
+}
+
+// Stable, from the low bits up: equal keys keep their ascending ids.
+static void radix_sort(struct sampler *s)
+{
+    for (int shift = 0; shift < 32; shift += RADIX_BITS) {
+        int32_t start[RADIX_BUCKETS + 1] = {0};
+        for (int32_t i = 0; i < s->n_candidates; i++)
+            start[(s->candidates[i].key >> shift & (RADIX_BUCKETS - 1)) + 1]++;
+        for (int32_t b = 0; b < RADIX_BUCKETS; b++)
+            start[b + 1] += start[b];
+        for (int32_t i = 0; i < s->n_candidates; i++)
+            s->scratch[start[s->candidates[i].key >> shift & (RADIX_BUCKETS - 1)]++] = s->candidates[i];
+        struct candidate *sorted = s->scratch;
+        s->scratch = s->candidates;
+        s->candidates = sorted;
+    }
+}
+
+// Fills candidates with the `top_k` highest finite logits (0: all) in rank order. Two passes over the vocabulary find
+// the few that can be among them; only those are sorted.
+static void rank_candidates(struct sampler *s)
+{
+    int32_t wanted = s->n_vocabulary;
+    if (s->options.top_k > 0 && s->options.top_k < wanted) wanted = s->options.top_k;
+    uint32_t last_bucket = wanted < s->n_vocabulary ? bucket_bound(s, wanted) : RADIX_BUCKETS - 1;
+
+    s->n_candidates = 0;
+    for (int32_t i = 0; i < s->n_vocabulary; i++) {
+        uint32_t key = sort_key(s->logits[i]);
+        if (key >> RADIX_TOP_SHIFT <= last_bucket && s->logits[i] > -INFINITY)
+            s->candidates[s->n_candidates++] = (struct candidate){.key = key, .id = i};
+    }
+    radix_sort(s);
+    if (s->n_candidates > wanted) s->n_candidates = wanted;
+}
+
+// ---- Filters: each keeps at least one candidate, and rank order ---------------------------------------------------
+
+// ln of a candidate's weight.
+static double log_weight(const struct sampler *s, const struct candidate *c)
+{
+    return ((double)s->logits[c->id] - (double)s->logits[s->candidates[0].id]) / (double)s->options.temperature;
+}
+
+static void weigh_candidates(struct sampler *s)
+{
+    for (int32_t i = 0; i < s->n_candidates; i++)
+        s->candidates[i].weight = elementary_exp(log_weight(s, &s->candidates[i]));
+}
+
+static double total_weight(const struct sampler *s)
+{
+    double total = 0;
+    for (int32_t i = 0; i < s->n_candidates; i++)
+        total += s->candidates[i].weight;
+    return total;
+}
+
+static int compare_weight(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->weight != y->weight) return x->weight < y->weight ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static int compare_id(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+// Writes to scratch, for each candidate, its rank (as id) and how far its surprise -ln p lies from the expected one,
+// the entropy (as weight), nearest first.
+static void sort_by_typicality(struct sampler *s, double total)
+{
+    double log_total = elementary_log(total), entropy = 0;
+    for (int32_t i = 0; i < s->n_candidates; i++) {
+        double surprise = log_total - log_weight(s, &s->candidates[i]);
+        entropy += s->candidates[i].weight / total * surprise;
+    }
+    for (int32_t i = 0; i < s->n_candidates; i++) {
+        double surprise = log_total - log_weight(s, &s->candidates[i]);
+        s->scratch[i] = (struct candidate){.id = i, .weight = fabs(surprise - entropy)};
+    }
+    qsort(s->scratch, (size_t)s->n_candidates, sizeof *s->scratch, compare_weight);
+}
+
+// Meister et al. 2022, "Locally Typical Sampling".
+static void keep_typical(struct sampler *s)
+{
+    if (s->options.typical_p >= 1) return;
+    double total = total_weight(s), wanted = (double)s->options.typical_p * total, sum = 0;
+    sort_by_typicality(s, total);
+    int32_t kept = 0;
+    do {
+        sum += s->candidates[s->scratch[kept++].id].weight;
+    } while (sum < wanted && kept < s->n_candidates);
+
+    qsort(s->scratch, (size_t)kept, sizeof *s->scratch, compare_id);
+    for (int32_t i = 0; i < kept; i++) // ranks ascend, so nothing is overwritten before it is read
+        s->candidates[i] = s->candidates[s->scratch[i].id];
+    s->n_candidates = kept;
+}
+
+// Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration".
+static void keep_top_p(struct sampler *s)
+{
+    if (s->options.top_p >= 1) return;
+    double wanted = (double)s->options.top_p * total_weight(s), sum = 0;
+    int32_t kept = 0;
+    do {
+        sum += s->candidates[kept++].weight;
+    } while (sum < wanted && kept < s->n_candidates);
+    s->n_candidates = kept;
+}
+
+static void keep_min_p(struct sampler *s)
+{
+    double bound = (double)s->options.min_p * s->candidates[0].weight;
+    while (s->n_candidates > 1 && s->candidates[s->n_candidates - 1].weight < bound)
+        s->n_candidates--;
+}
+
+// ---- Drawing ----------------------------------------------------------------------------------------------------
+
+// splitmix64 (Steele, Lea, Flood 2014), the top 53 bits as a number in [0, 1).
+static double draw_uniform(struct sampler *s)
+{
+    uint64_t z = s->random += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+}
+
+static tern_token draw_candidate(struct sampler *s)
+{
+    double target = draw_uniform(s) * total_weight(s), sum = 0;
+    for (int32_t i = 0; i < s->n_candidates; i++) {
+        sum += s->candidates[i].weight;
+        if (sum > target) return s->candidates[i].id;
+    }
+    return s->candidates[0].id; // rounding brought the target up to the total, or no weight is above zero
+}
+
+tern_token sampler_sample(struct sampler *s, const float *logits, const tern_token *recent, size_t n_recent)
+{
+    copy_logits(s, logits);
+    apply_bias(s);
+    apply_penalties(s, recent, n_recent);
+    if (s->options.temperature == 0) return highest_logit(s);
+
+    rank_candidates(s);
+    if (s->n_candidates == 0) return 0;
+    weigh_candidates(s);
+    keep_typical(s);
+    keep_top_p(s);
+    keep_min_p(s);
+    return draw_candidate(s);
+}
