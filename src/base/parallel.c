@@ -1,5 +1,5 @@
-// Workers wait for a generation number to change: first spinning for some microseconds, because in decoding
-// the next loop follows at once, then asleep on a condition variable, so that an idle program costs nothing.
+// Workers wait for a generation number to change: first spinning for some microseconds, because in decoding the next
+// loop follows at once, then asleep on a condition variable, so that an idle program costs nothing.
 #include "base/parallel.h"
 
 #include <pthread.h>
@@ -9,8 +9,7 @@
 #include <time.h>
 
 enum {
-    // Longest time that a thread spins before it sleeps. A decoder's serial parts between two loops take
-    // less.
+    // Longest time that a thread spins before it sleeps. A decoder's serial parts between two loops take less.
     SPIN_NANOSECONDS = 100000,
     SPINS_BETWEEN_CLOCKS = 64,
 };
@@ -56,15 +55,17 @@ static int64_t nanoseconds(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+// Both loads are sequentially consistent: a sleeper writes `sleepers` and then reads these, a waker writes these and
+// then reads `sleepers`, and one of the two must see the other.
 static bool moved(struct pool *pool, unsigned seen)
 {
-    return atomic_load_explicit(&pool->generation, memory_order_acquire) != seen;
+    return atomic_load(&pool->generation) != seen;
 }
 
 static bool finished(struct pool *pool, unsigned unused)
 {
     (void)unused;
-    return atomic_load_explicit(&pool->running, memory_order_acquire) == 0;
+    return atomic_load(&pool->running) == 0;
 }
 
 // Returns when condition(pool, seen) holds.
