@@ -139,11 +139,11 @@ typedef struct tern_sampling {
     size_t n_bias;
 } tern_sampling;
 
-// temperature 0.7, top_k 40, top_p 0.95, min_p 0.05, no penalties, seed 0.
+// temperature 0.7, top_k 40, top_p 0.95, min_p 0.05, no penalties (their window: 64 tokens), seed 0.
 TERN_API tern_sampling tern_sampling_default(void);
 
 typedef struct tern_session_options {
-    int32_t context;               // tokens this session can hold; 0: what the model was trained for
+    int32_t context;               // tokens this session can hold; 0: what the model was trained for, never more
     const tern_sampling *sampling; // copied; NULL: tern_sampling_default()
 } tern_session_options;
 
@@ -157,6 +157,7 @@ TERN_API tern_status tern_session_feed(tern_session *session, const tern_token *
 // Logits after the last token fed: [vocabulary]; NULL before the first. Valid until the next feed.
 TERN_API const float *tern_session_logits(const tern_session *session);
 
+// Takes effect with the next sample; the random numbers begin anew from the seed. Errors: INVALID, NO_MEMORY.
 TERN_API tern_status tern_session_set_sampling(tern_session *session, const tern_sampling *sampling);
 
 // Draws the next token from the logits; does not feed it. INVALID (returned as -1) before the first feed.
@@ -181,8 +182,8 @@ typedef enum tern_finish {
 
 typedef struct tern_generation {
     int32_t max_tokens;      // -1: until the end or until the context is full
-    const char *const *stop; // [n_stop] strings that end the answer and are not part of it
-    size_t n_stop;
+    const char *const *stop; // [n_stop] strings that end the answer and are not part of it: UTF-8, 1 to 1024 bytes
+    size_t n_stop;           // at most 64
     // Called with whole UTF-8 characters as soon as they are certain; return false to stop. May be NULL.
     bool (*on_text)(void *context, const char *text, size_t length);
     void *context;
@@ -196,7 +197,10 @@ typedef struct tern_result {
     double generate_seconds;
 } tern_result;
 
-// Feeds `prompt`, then draws and feeds tokens until something ends the answer. `result` may be NULL.
+// Feeds `prompt`, then draws and feeds tokens until something ends the answer. The token that ended it is not fed: an
+// end token, or the one that completed a stop string. An empty prompt continues from the logits that are there.
+// `generation` NULL: no bound, no text. `result` may be NULL; it is filled after errors too, as far as things came.
+// Errors: as tern_session_feed(); INVALID also for stop strings out of bounds and for nothing to continue from.
 TERN_API tern_status tern_session_generate(tern_session *session, const tern_token *prompt, size_t n_prompt,
                                            const tern_generation *generation, tern_result *result);
 

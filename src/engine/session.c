@@ -1,0 +1,215 @@
+#include "engine/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// ---- Opening ------------------------------------------------------------------------------------------------------
+
+tern_sampling tern_sampling_default(void)
+{
+    return (tern_sampling){
+        .temperature = 0.7f,
+        .top_k = 40,
+        .top_p = 0.95f,
+        .min_p = 0.05f,
+        .typical_p = 1,
+        .repetition_penalty = 1,
+        .penalty_window = 64,
+    };
+}
+
+static tern_status choose_context(const tern_model *model, int32_t wanted, int32_t *out)
+{
+    *out = wanted == 0 ? model->config.context : wanted;
+    if (wanted >= 0 && wanted <= model->config.context) return TERN_OK;
+    return status_fail(TERN_INVALID, "a context of %d tokens; the model was trained for 1 to %d", (int)wanted,
+                       (int)model->config.context);
+}
+
+enum { FIRST_BATCH = 64 };
+
+static tern_status open_parts(tern_session *session, const tern_session_options *options)
+{
+    tern_model *model = session->model;
+    TRY(choose_context(model, options->context, &session->context));
+    tern_sampling sampling = options->sampling != NULL ? *options->sampling : tern_sampling_default();
+    TRY(sampler_open(&sampling, model->config.n_vocabulary, &session->sampler));
+    TRY(kv_cache_open(&model->config, session->context, &session->cache));
+    session->logits = malloc((size_t)model->config.n_vocabulary * sizeof *session->logits);
+    if (session->logits == NULL) return status_fail(TERN_NO_MEMORY, "no memory for logits");
+    session->batch = FIRST_BATCH;
+    atomic_init(&session->cancelled, false);
+    return TERN_OK;
+}
+
+tern_status tern_session_open(tern_model *model, const tern_session_options *options, tern_session **out)
+{
+    static const tern_session_options defaults;
+    *out = NULL;
+    tern_session *session = calloc(1, sizeof *session);
+    if (session == NULL) return status_fail(TERN_NO_MEMORY, "no memory for a session");
+    session->model = model;
+    tern_status status = open_parts(session, options != NULL ? options : &defaults);
+    if (status != TERN_OK) {
+        tern_session_close(session);
+        return status;
+    }
+    *out = session;
+    return TERN_OK;
+}
+
+void tern_session_close(tern_session *session)
+{
+    if (session == NULL) return;
+    sampler_close(session->sampler);
+    if (session->cache != NULL) kv_cache_close(session->cache);
+    free(session->tokens);
+    free(session->logits);
+    free(session);
+}
+
+tern_status tern_session_set_sampling(tern_session *session, const tern_sampling *sampling)
+{
+    tern_sampling defaults = tern_sampling_default();
+    struct sampler *sampler;
+    TRY(sampler_open(sampling != NULL ? sampling : &defaults, session->model->config.n_vocabulary, &sampler));
+    sampler_close(session->sampler);
+    session->sampler = sampler;
+    return TERN_OK;
+}
+
+// ---- Feeding ------------------------------------------------------------------------------------------------------
+
+static tern_status check_tokens(const tern_session *session, const tern_token *tokens, size_t count)
+{
+    size_t room = (size_t)session->context - session->length;
+    if (count > room)
+        return status_fail(TERN_LIMIT, "%zu tokens do not fit: the context of %d tokens has %zu left", count,
+                           (int)session->context, room);
+    for (size_t i = 0; i < count; i++)
+        if (tokens[i] < 0 || tokens[i] >= session->model->config.n_vocabulary)
+            return status_fail(TERN_INVALID, "token %d, the vocabulary has tokens 0 to %d", (int)tokens[i],
+                               (int)session->model->config.n_vocabulary - 1);
+    return TERN_OK;
+}
+
+// Room for `count` more tokens, in the list and in the cache.
+static tern_status reserve_tokens(tern_session *session, size_t count)
+{
+    size_t needed = session->length + count; // at most the context, so it fits an int32_t
+    TRY(kv_cache_reserve(session->cache, (int32_t)needed));
+    if (needed <= session->capacity) return TERN_OK;
+    size_t capacity = session->capacity < 256 ? 256 : session->capacity;
+    while (capacity < needed)
+        capacity *= 2;
+    tern_token *tokens = realloc(session->tokens, capacity * sizeof *tokens);
+    if (tokens == NULL) return status_fail(TERN_NO_MEMORY, "no memory for %zu tokens", capacity);
+    session->tokens = tokens;
+    session->capacity = capacity;
+    return TERN_OK;
+}
+
+// A cancellation is noticed between batches: on slow machines they shrink until one takes well under a second.
+static void adapt_batch(tern_session *session, int32_t rows, double seconds)
+{
+    if (seconds > 0.6 && rows > 1)
+        session->batch = rows / 2;
+    else if (seconds < 0.25 && rows == session->batch && session->batch <= DECODER_MAX_ROWS / 2)
+        session->batch *= 2;
+}
+
+// One pass of the decoder; `last`: the row after which logits are wanted is among these.
+static tern_status feed_batch(tern_session *session, const tern_token *tokens, int32_t count, bool last)
+{
+    for (int32_t i = 0; i < count; i++)
+        session->rows[i] = (struct decoder_row){
+            .token = tokens[i],
+            .position = (int32_t)session->length + i,
+            .cache = session->cache,
+            .logits = last && i == count - 1 ? session->logits : NULL,
+        };
+    double seconds;
+    TRY(model_forward(session->model, session->rows, count, &seconds));
+    adapt_batch(session, count, seconds);
+    memcpy(session->tokens + session->length, tokens, (size_t)count * sizeof *tokens);
+    session->length += (size_t)count;
+    session->has_logits = last;
+    return TERN_OK;
+}
+
+static tern_status feed_batches(tern_session *session, const tern_token *tokens, size_t count)
+{
+    while (count > 0) {
+        if (session_take_cancel(session))
+            return status_fail(TERN_CANCELLED, "cancelled with %zu tokens to read", count);
+        int32_t rows = count < (size_t)session->batch ? (int32_t)count : session->batch;
+        TRY(feed_batch(session, tokens, rows, (size_t)rows == count));
+        tokens += rows;
+        count -= (size_t)rows;
+    }
+    return TERN_OK;
+}
+
+tern_status tern_session_feed(tern_session *session, const tern_token *tokens, size_t count)
+{
+    if (session_take_cancel(session))
+        return status_fail(TERN_CANCELLED, "cancelled before %zu tokens were read", count);
+    if (count == 0) return TERN_OK;
+    if (tokens == NULL) return status_fail(TERN_INVALID, "%zu tokens to feed, but the list is NULL", count);
+    TRY(check_tokens(session, tokens, count));
+    TRY(reserve_tokens(session, count));
+    return feed_batches(session, tokens, count);
+}
+
+const float *tern_session_logits(const tern_session *session)
+{
+    return session->has_logits ? session->logits : NULL;
+}
+
+tern_token tern_session_sample(tern_session *session)
+{
+    if (!session->has_logits) {
+        status_fail(TERN_INVALID, "nothing to sample from: no token was fed since the session began or was truncated");
+        return -1;
+    }
+    return sampler_sample(session->sampler, session->logits, session->tokens, session->length);
+}
+
+// ---- State --------------------------------------------------------------------------------------------------------
+
+size_t tern_session_length(const tern_session *session)
+{
+    return session->length;
+}
+
+const tern_token *tern_session_tokens(const tern_session *session)
+{
+    return session->tokens;
+}
+
+int32_t tern_session_context(const tern_session *session)
+{
+    return session->context;
+}
+
+tern_status tern_session_truncate(tern_session *session, size_t length)
+{
+    if (length > session->length)
+        return status_fail(TERN_INVALID, "cannot truncate to %zu tokens: the session holds %zu", length,
+                           session->length);
+    if (length == session->length) return TERN_OK;
+    kv_cache_truncate(session->cache, (int32_t)length);
+    session->length = length;
+    session->has_logits = false;
+    return TERN_OK;
+}
+
+void tern_session_cancel(tern_session *session)
+{
+    atomic_store(&session->cancelled, true);
+}
+
+bool session_take_cancel(tern_session *session)
+{
+    return atomic_exchange(&session->cancelled, false);
+}
