@@ -240,8 +240,8 @@ static void unpack_k_nibbles(const uint8_t *block, const uint8_t *high_bits, con
         unpack_k_scales(block + 4, b, &scale, &minimum);
         float step = d * (float)scale, offset = -(d_minimum * (float)minimum);
         for (unsigned j = 0; j < K_SUBBLOCK; j++) {
-            unsigned q = nibbles[b / 2 * K_SUBBLOCK + j] >> 4 * (b % 2) & 15u;
-            if (high_bits) q |= (high_bits[j] >> b & 1u) << 4;
+            int q = nibbles[b / 2 * K_SUBBLOCK + j] >> 4 * (b % 2) & 15;
+            if (high_bits) q |= (high_bits[j] >> b & 1) << 4;
             out[b * K_SUBBLOCK + j] = fmaf(step, (float)q, offset);
         }
     }
