@@ -187,7 +187,7 @@ TYPES = {
 @dataclass(frozen=True)
 class Tensor:
     name: str
-    kind: str     # 'matrix', 'norm' or 'scale'
+    kind: str     # 'matrix', 'norm', 'scale' or 'rope'
     dims: tuple   # the fastest first
     type: str
 
@@ -225,9 +225,11 @@ def layer_tensors(shape, arch, block, type):
     yield matrix(block + 'ffn_down', shape.width, shape.ffn, type)
 
 
-def model_tensors(shape, arch, vocabulary, type, embedding):
+def model_tensors(shape, arch, vocabulary, type, embedding, rope_factors):
     """All tensors, in file order."""
     yield matrix('token_embd', vocabulary, shape.width, embedding)
+    if rope_factors:
+        yield Tensor('rope_freqs.weight', 'rope', (shape.head_size // 2,), 'f32')
     if not (shape.tied or arch.tied):
         yield matrix('output', vocabulary, shape.width, embedding)
     yield norm('output_norm', shape.width)
@@ -254,6 +256,8 @@ def tensor_bytes(tensor, size, norm_jitter):
         yield from matrix_bytes(tensor, rng)
     elif tensor.kind == 'scale':
         yield rng.uniform(0.5, 1.5, tensor.dims).astype('<f4').tobytes()
+    elif tensor.kind == 'rope':
+        yield np.linspace(1, 8, *tensor.dims).astype('<f4').tobytes()
     else:
         weights = np.ones(tensor.dims, '<f4')
         if norm_jitter:
@@ -356,11 +360,23 @@ def vocabulary_pairs(vocabulary, template):
         yield pair('tokenizer.chat_template', STRING, template)
 
 
+def further_pairs(name, keys):
+    """ARCH.NAME=VALUE, where a value is a whole number, a number with a point, or text."""
+    for key, text in (item.split('=', 1) for item in keys):
+        if text.isdigit():
+            yield pair(f'{name}.{key}', U32, int(text))
+        elif text.replace('.', '', 1).isdigit():
+            yield pair(f'{name}.{key}', F32, float(text))
+        else:
+            yield pair(f'{name}.{key}', STRING, text)
+
+
 def model_pairs(args, shape, arch, vocabulary, template):
     yield pair('general.architecture', STRING, args.arch)
     yield pair('general.name', STRING, f'random {args.size} {args.type}')
     yield pair('general.quantization_version', U32, 2)
     yield from shape_pairs(args.arch, shape, arch)
+    yield from further_pairs(args.arch, args.key)
     yield from vocabulary_pairs(vocabulary, template)
 
 
@@ -416,6 +432,9 @@ def parse_arguments():
     parser.add_argument('--arch', choices=ARCHITECTURES, default='qwen3')
     parser.add_argument('--embedding', choices=TYPES, help='type of embedding and head (default: as the matrices; f16 '
                         'for the bitnet architectures)')
+    parser.add_argument('--key', action='append', default=[], metavar='NAME=VALUE',
+                        help='a further key ARCH.NAME, for example rope.scaling.type=yarn')
+    parser.add_argument('--rope-factors', action='store_true', help='a tensor rope_freqs.weight, as Llama 3.1 has')
     parser.add_argument('--norm-jitter', action='store_true', help='norm weights of 1 + normal(0, 0.05) instead of 1')
     parser.add_argument('--vocab', type=int, default=QWEN3_VOCABULARY, metavar='N', help='tokens in the vocabulary, at '
                         'least 258 (default: %(default)s)')
@@ -440,7 +459,7 @@ def main():
         with open(args.tokenizer_config, encoding='utf-8') as file:
             template = json.load(file)['chat_template']
     embedding = args.embedding or arch.embedding or args.type
-    tensors = list(model_tensors(shape, arch, args.vocab, args.type, embedding))
+    tensors = list(model_tensors(shape, arch, args.vocab, args.type, embedding, args.rope_factors))
     pairs = list(model_pairs(args, shape, arch, vocabulary, template))
     if args.split > 1:
         write_split(pairs, tensors, args)
