@@ -91,13 +91,15 @@ static void split_path(char *out, size_t size, const char *path, size_t stem, un
 // Checks that `path` is the name of the first of `count` parts and finds the length of what stands before its number.
 static tern_status check_split_name(const char *path, unsigned count, size_t *stem)
 {
-    char wanted[SPLIT_SUFFIX_BYTES + 1];
+    enum { NUMBER_BYTES = sizeof "-00001" - 1 };
+    char first[SPLIT_SUFFIX_BYTES + 1];
     size_t length = strlen(path);
-    split_path(wanted, sizeof wanted, "", 0, 1, count);
+    split_path(first, sizeof first, "", 0, 1, count);
     *stem = length < SPLIT_SUFFIX_BYTES ? 0 : length - SPLIT_SUFFIX_BYTES;
-    if (length >= SPLIT_SUFFIX_BYTES && strcmp(path + *stem, wanted) == 0) return TERN_OK;
-    return status_fail(TERN_BAD_FILE, "%s: one of %u parts of a split model, expected the first one, NAME%s", path,
-                       count, wanted);
+    if (length >= SPLIT_SUFFIX_BYTES && strcmp(path + *stem, first) == 0) return TERN_OK;
+    bool other = length >= SPLIT_SUFFIX_BYTES && strcmp(path + *stem + NUMBER_BYTES, first + NUMBER_BYTES) == 0;
+    return status_fail(TERN_BAD_FILE, "%s: one of %u parts of a split model, expected the first one, %.*s%s", path,
+                       count, other ? (int)*stem : 4, other ? path : "NAME", first);
 }
 
 static tern_status check_split_part(const struct part *part, uint64_t index, uint64_t count)
@@ -410,19 +412,23 @@ static void free_loader(struct loader *l)
     free(l->placements);
 }
 
-static tern_status open_image(struct loader *l, const char *path, const struct mapped_file *image)
+static tern_status read_image(struct loader *l, const struct mapped_file *image)
 {
-    struct gguf_file *file = l->file;
-    file->path = copy_string(path, strlen(path));
-    if (!file->path) return status_fail(TERN_NO_MEMORY, "no memory for a file's name");
-    if (image) {
-        struct part *part = add_part(l, path);
-        if (!part) return TERN_NO_MEMORY;
-        part->image = *image;
-        TRY(read_part(part));
-    } else {
-        TRY(open_parts(l, path));
-    }
+    uint64_t count;
+    struct part *part = add_part(l, l->file->path);
+    if (!part) return TERN_NO_MEMORY;
+    part->image = *image;
+    TRY(read_part(part));
+    TRY(split_number(part, "split.count", 1, &count));
+    if (count <= 1) return TERN_OK;
+    return status_fail(TERN_BAD_FILE, "%s: key split.count is %" PRIu64 ", expected a whole file", part->path, count);
+}
+
+static tern_status load_file(struct loader *l, const char *path, const struct mapped_file *image)
+{
+    l->file->path = copy_string(path, strlen(path));
+    if (!l->file->path) return status_fail(TERN_NO_MEMORY, "%s: no memory to open it", path);
+    TRY(image ? read_image(l, image) : open_parts(l, path));
     TRY(load_tensors(l));
     return adopt_parts(l);
 }
@@ -433,7 +439,7 @@ static tern_status open_file(const char *path, const struct mapped_file *image, 
     struct loader l = {.file = calloc(1, sizeof *l.file)};
     if (!l.file) return status_fail(TERN_NO_MEMORY, "%s: no memory to open it", path);
     l.file->in_memory = image != NULL;
-    tern_status status = open_image(&l, path, image);
+    tern_status status = load_file(&l, path, image);
     free_loader(&l);
     if (status == TERN_OK)
         *out = l.file;
