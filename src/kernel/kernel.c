@@ -4,6 +4,11 @@
 
 static const struct kernels *const tables[] = {
     &kernel_reference,
+#if defined(__x86_64__)
+    &kernel_avx2, // kernel_avx512 goes here, and into kernel_names()
+#elif defined(__aarch64__)
+// kernel_neon goes here, and into kernel_names()
+#endif
 };
 
 enum { N_TABLES = sizeof tables / sizeof tables[0] };
@@ -32,5 +37,9 @@ const struct kernels *kernel_select(const struct cpu_features *cpu, const char *
 
 const char *kernel_names(void)
 {
+#if defined(__x86_64__)
+    return "reference, avx2";
+#else
     return "reference";
+#endif
 }

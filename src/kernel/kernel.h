@@ -10,9 +10,9 @@
 struct activations {
     enum activation_form form;
     int64_t n_tokens, columns;
-    const float *f32;     // ACTIVATION_F32: [n_tokens][columns]
-    const int8_t *q;      // others: [n_tokens][columns], -127..127
-    const float *scale;   // [n_tokens][n_scales], n_scales = ceil(columns / 32) for GROUP32, else ceil(columns / 128)
+    const float *f32;   // ACTIVATION_F32: [n_tokens][columns]
+    const int8_t *q;    // others: [n_tokens][columns], -127..127
+    const float *scale; // [n_tokens][n_scales], n_scales = ceil(columns / 32) for GROUP32, else ceil(columns / 128)
     int64_t n_scales;
     const uint8_t *table; // lookup tables of the first tokens, [n_tokens][table_bytes]; NULL if none were built
     int64_t table_bytes;
@@ -31,7 +31,7 @@ enum { ATTENTION_BLOCK = 64 };
 
 // One block of keys and values of one kv head, and the queries that look at it. Both are halves.
 struct attention_block {
-    int64_t head_size;    // even, <= 256
+    int64_t head_size;      // even, <= 256
     const uint16_t *keys;   // [head_size][ATTENTION_BLOCK]: transposed, lanes are keys
     const uint16_t *values; // [ATTENTION_BLOCK][head_size]
     int64_t n_queries;
@@ -39,8 +39,8 @@ struct attention_block {
     const int32_t *visible;    // [n_queries] keys of this block that the query may see, 0..64: the first ones
     float scale;               // usually 1 / sqrt(head_size)
     // Running state of each query, carried from block to block in ascending order; start with max -INFINITY, sum 0, 0s.
-    float *max, *sum;      // [n_queries]
-    float *const *acc;     // [n_queries] -> [head_size]
+    float *max, *sum;  // [n_queries]
+    float *const *acc; // [n_queries] -> [head_size]
 };
 
 enum { ATTENTION_MAX_HEAD = 256 };
@@ -64,8 +64,9 @@ struct kernels {
     //
     // Tiles, int8: dot = exact int32 sum over one group of (code - 1) * q, then groups in ascending order
     //     acc = fmaf((float)dot, w_scale * x_scale, acc), acc from 0; out = acc * w->scale.
-    // Tiles, F32: s = 0; columns of the group ascending: s = fmaf((float)(code - 1), x, s); acc = fmaf(s, w_scale, acc).
-    // Q8_0, Q4_0, Q4_1 with GROUP32: 8 lanes; for each block ascending, lane j takes the exact int32 sum of elements
+    // Tiles, F32: s = 0; columns of the group ascending: s = fmaf((float)(code - 1), x, s); acc = fmaf(s, w_scale,
+    // acc). Q8_0, Q4_0, Q4_1 with GROUP32: 8 lanes; for each block ascending, lane j takes the exact int32 sum of
+    // elements
     //     4j .. 4j+3: lane_j = fmaf((float)dot_j, d * x_scale, lane_j) (Q4_0: with q - 8); Q4_1 also has
     //     m_sum = fmaf((float)sum_of_x_q_in_block, m * x_scale, m_sum). Then tree8(lanes) (+ m_sum for Q4_1).
     // Every other dense case: 16 lanes, lane (i mod 16) = fmaf(w_i, x_i, lane), i ascending, w_i the float that

@@ -33,12 +33,12 @@ struct matrix {
     enum activation_form form;
     enum dtype type; // dense: how data is coded; tiles: what the file had
     int64_t rows, columns;
-    int64_t group;      // tiles: columns that share a scale, 128 or 64
-    int64_t n_groups;   // tiles: columns / group
-    int64_t n_tiles;    // (rows + 31) / 32, for dense matrices too (there a tile is just 32 rows)
-    int64_t tile_bytes; // tiles: n_groups * (group / 4 or / 8 * 32 + 64)
-    int64_t row_bytes;  // dense: bytes from one row to the next
-    float scale;        // multiplies every output, last: a tensor-wide scale that no half can hold, or 1
+    int64_t group;       // tiles: columns that share a scale, 128 or 64
+    int64_t n_groups;    // tiles: columns / group
+    int64_t n_tiles;     // (rows + 31) / 32, for dense matrices too (there a tile is just 32 rows)
+    int64_t tile_bytes;  // tiles: n_groups * (group / 4 or / 8 * 32 + 64)
+    int64_t row_bytes;   // dense: bytes from one row to the next
+    float scale;         // multiplies every output, last: a tensor-wide scale that no half can hold, or 1
     const uint8_t *data; // tiles: [n_tiles][tile_bytes], 64-byte aligned; dense: [rows][row_bytes], unaligned
 };
 
