@@ -1,0 +1,680 @@
+// AArch64's base vectors (ASIMD, 128 bits): twins of reference.c. Half floats are converted by the base instructions;
+// neither the dot product nor the half arithmetic of later extensions is assumed.
+#include <arm_neon.h>
+#include <float.h>
+#include <math.h>
+
+#include "kernel/arithmetic.h"
+#include "kernel/tables.h"
+
+// Loops over these functions have constant bounds once they are inlined, so that their arrays become registers.
+#define INLINE static inline __attribute__((always_inline))
+
+enum { LANES = 4, TOKEN_BLOCK = 4 };
+
+INLINE float32x4_t load_halves(const void *p)
+{
+    uint16x4_t bits;
+    memcpy(&bits, p, sizeof bits);
+    return vcvt_f32_f16(vreinterpret_f16_u16(bits));
+}
+
+// tree16 of reference.c over lanes 0..3, 4..7, 8..11, 12..15.
+INLINE float tree16_of(const float32x4_t v[4])
+{
+    float lanes[16];
+    for (int i = 0; i < 4; i++)
+        vst1q_f32(lanes + 4 * i, v[i]);
+    return tree16(lanes);
+}
+
+// ---- Activations
+
+INLINE float32x4_t finite_or_zero(float32x4_t x)
+{
+    uint32x4_t finite = vcleq_f32(vabsq_f32(x), vdupq_n_f32(FLT_MAX));
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x), finite));
+}
+
+static float finite_absmax(const float *x, int64_t n)
+{
+    float32x4_t max = vdupq_n_f32(0.0f);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        max = vmaxq_f32(max, vabsq_f32(finite_or_zero(vld1q_f32(x + i))));
+    float absmax = vmaxvq_f32(max);
+    for (; i < n; i++)
+        if (isfinite(x[i])) absmax = fmaxf(absmax, fabsf(x[i]));
+    return absmax;
+}
+
+INLINE int16x4_t round_scaled(const float *x, float32x4_t inverse)
+{
+    return vmovn_s32(vcvtnq_s32_f32(vmulq_f32(finite_or_zero(vld1q_f32(x)), inverse)));
+}
+
+static void quantise_group(const float *x, int64_t n, int8_t *q, float *scale)
+{
+    float absmax = finite_absmax(x, n), inverse = 0.0f;
+    *scale = 0.0f;
+    if (absmax >= QUANTISE_LEAST) {
+        *scale = absmax / 127.0f;
+        inverse = 127.0f / absmax;
+    }
+    float32x4_t inverses = vdupq_n_f32(inverse);
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        vst1_s8(q + i, vmovn_s16(vcombine_s16(round_scaled(x + i, inverses), round_scaled(x + i + 4, inverses))));
+    for (; i < n; i++)
+        q[i] = isfinite(x[i]) ? (int8_t)rintf(x[i] * inverse) : 0;
+}
+
+static void neon_quantise(const float *x, int64_t n, int64_t group, int8_t *q, float *scale)
+{
+    for (int64_t i = 0; i < n; i += group)
+        quantise_group(x + i, min_i64(group, n - i), q + i, scale++);
+}
+
+// ---- Tiles, int8: lanes are rows
+//
+// A group's dot products fit in 16 bits (128 * 2 * 127), so they are summed modulo 2^16, whatever the steps overflow
+// to.
+
+struct dots {
+    int16x8_t rows[4]; // 8 rows each
+};
+
+INLINE void multiply_column(int8x16_t low, int8x16_t high, const int8_t *const *q, int n, int64_t column,
+                            struct dots *dots)
+{
+    for (int t = 0; t < n; t++) {
+        int8x16_t x = vld1q_dup_s8(q[t] + column);
+        dots[t].rows[0] = vmlal_s8(dots[t].rows[0], vget_low_s8(low), vget_low_s8(x));
+        dots[t].rows[1] = vmlal_high_s8(dots[t].rows[1], low, x);
+        dots[t].rows[2] = vmlal_s8(dots[t].rows[2], vget_low_s8(high), vget_low_s8(x));
+        dots[t].rows[3] = vmlal_high_s8(dots[t].rows[3], high, x);
+    }
+}
+
+// Sums of code * q over a group of trits, code 0..3.
+INLINE void sum_trits(const uint8_t *codes, int64_t columns, const int8_t *const *q, int n, struct dots *dots)
+{
+    const uint8x16_t mask = vdupq_n_u8(3);
+    for (int64_t c = 0; c < columns; c += 4, codes += TILE_ROWS) {
+        uint8x16_t low = vld1q_u8(codes), high = vld1q_u8(codes + 16);
+        for (int k = 0; k < 4; k++) {
+            multiply_column(vreinterpretq_s8_u8(vandq_u8(low, mask)), vreinterpretq_s8_u8(vandq_u8(high, mask)), q, n,
+                            c + k, dots);
+            low = vshrq_n_u8(low, 2);
+            high = vshrq_n_u8(high, 2);
+        }
+    }
+}
+
+// Sums of -bit * q over a group of bits: a test of a bit gives -1.
+INLINE void sum_bits(const uint8_t *codes, int64_t columns, const int8_t *const *q, int n, struct dots *dots)
+{
+    for (int64_t c = 0; c < columns; c += 8, codes += TILE_ROWS) {
+        uint8x16_t low = vld1q_u8(codes), high = vld1q_u8(codes + 16);
+        for (int k = 0; k < 8; k++) {
+            uint8x16_t bit = vdupq_n_u8((uint8_t)(1 << k));
+            multiply_column(vreinterpretq_s8_u8(vtstq_u8(low, bit)), vreinterpretq_s8_u8(vtstq_u8(high, bit)), q, n,
+                            c + k, dots);
+        }
+    }
+}
+
+INLINE int16_t sum_of(const int8_t *q, int64_t n)
+{
+    int16x8_t sum = vdupq_n_s16(0);
+    for (int64_t i = 0; i < n; i += 16)
+        sum = vpadalq_s8(sum, vld1q_s8(q + i));
+    return vaddvq_s16(sum);
+}
+
+// acc = fmaf((float)dot, w_scale * x_scale, acc) for 32 rows.
+INLINE void accumulate_dots(const struct dots *dots, const float32x4_t w_scale[8], float x_scale, float *acc)
+{
+    for (int i = 0; i < 4; i++) {
+        int32x4_t low = vmovl_s16(vget_low_s16(dots->rows[i])), high = vmovl_high_s16(dots->rows[i]);
+        float *a = acc + 8 * i;
+        vst1q_f32(a, vfmaq_f32(vld1q_f32(a), vcvtq_f32_s32(low), vmulq_n_f32(w_scale[2 * i], x_scale)));
+        vst1q_f32(a + 4, vfmaq_f32(vld1q_f32(a + 4), vcvtq_f32_s32(high), vmulq_n_f32(w_scale[2 * i + 1], x_scale)));
+    }
+}
+
+// What one call does for one tile and up to TOKEN_BLOCK tokens.
+struct tile_step {
+    const struct multiply *job;
+    const uint8_t *data;
+    int64_t token;
+    float (*acc)[TILE_ROWS]; // [n tokens]
+};
+
+INLINE void tile_int8(const struct tile_step *step, enum matrix_kind kind, int n)
+{
+    const struct matrix *w = step->job->w;
+    const struct activations *x = step->job->x;
+    const uint8_t *codes = step->data;
+    for (int64_t g = 0; g < w->n_groups; g++) {
+        const int8_t *q[TOKEN_BLOCK];
+        struct dots dots[TOKEN_BLOCK];
+        int16_t sum[TOKEN_BLOCK];
+        for (int t = 0; t < n; t++) {
+            q[t] = x->q + (step->token + t) * x->columns + g * w->group;
+            sum[t] = sum_of(q[t], w->group);
+            for (int i = 0; i < 4; i++)
+                dots[t].rows[i] = vdupq_n_s16(0);
+        }
+        if (kind == MATRIX_TRITS)
+            sum_trits(codes, w->group, q, n, dots);
+        else
+            sum_bits(codes, w->group, q, n, dots);
+        codes += tile_code_bytes(w);
+
+        float32x4_t w_scale[8];
+        for (int i = 0; i < 8; i++)
+            w_scale[i] = load_halves(codes + 8 * i);
+        codes += 2 * TILE_ROWS;
+        for (int t = 0; t < n; t++) {
+            for (int i = 0; i < 4; i++) {
+                // Trits are code - 1, bits 2 * bit - 1.
+                int16x8_t *d = &dots[t].rows[i];
+                if (kind == MATRIX_BITS) *d = vmulq_n_s16(*d, -2);
+                *d = vsubq_s16(*d, vdupq_n_s16(sum[t]));
+            }
+            accumulate_dots(&dots[t], w_scale, x->scale[(step->token + t) * x->n_scales + g * w->group / 128],
+                            step->acc[t]);
+        }
+    }
+}
+
+INLINE void tile_int8_tokens(const struct tile_step *step, enum matrix_kind kind, int64_t n)
+{
+    switch (n) {
+    case 1:
+        tile_int8(step, kind, 1);
+        break;
+    case 2:
+        tile_int8(step, kind, 2);
+        break;
+    case 3:
+        tile_int8(step, kind, 3);
+        break;
+    default:
+        tile_int8(step, kind, TOKEN_BLOCK);
+    }
+}
+
+static void tile_trits(const struct tile_step *step, int64_t n)
+{
+    tile_int8_tokens(step, MATRIX_TRITS, n);
+}
+
+static void tile_bits(const struct tile_step *step, int64_t n)
+{
+    tile_int8_tokens(step, MATRIX_BITS, n);
+}
+
+// ---- Tiles, F32: the exact path
+
+// A group's codes as floats, -1 .. +2: out[column][row].
+static void decode_group(const struct matrix *w, const uint8_t *codes, float (*out)[TILE_ROWS])
+{
+    int64_t per_byte = tile_chunk_columns(w->kind);
+    for (int64_t c = 0; c < w->group; c++) {
+        const uint8_t *chunk = codes + c / per_byte * TILE_ROWS;
+        int shift = (int)(c % per_byte);
+        for (int r = 0; r < TILE_ROWS; r++)
+            out[c][r] = w->kind == MATRIX_TRITS ? (float)((chunk[r] >> 2 * shift & 3) - 1)
+                                                : (float)(2 * (chunk[r] >> shift & 1) - 1);
+    }
+}
+
+static void multiply_group_f32(float (*codes)[TILE_ROWS], int64_t columns, const float *x, const float32x4_t w_scale[8],
+                               float *acc)
+{
+    float32x4_t sum[8];
+    for (int i = 0; i < 8; i++)
+        sum[i] = vdupq_n_f32(0.0f);
+    for (int64_t c = 0; c < columns; c++)
+        for (int i = 0; i < 8; i++)
+            sum[i] = vfmaq_n_f32(sum[i], vld1q_f32(codes[c] + 4 * i), x[c]);
+    for (int i = 0; i < 8; i++)
+        vst1q_f32(acc + 4 * i, vfmaq_f32(vld1q_f32(acc + 4 * i), sum[i], w_scale[i]));
+}
+
+static void tile_f32(const struct tile_step *step, int64_t n)
+{
+    const struct matrix *w = step->job->w;
+    const struct activations *x = step->job->x;
+    const uint8_t *codes = step->data;
+    for (int64_t g = 0; g < w->n_groups; g++) {
+        float decoded[128][TILE_ROWS];
+        decode_group(w, codes, decoded);
+        codes += tile_code_bytes(w);
+        float32x4_t w_scale[8];
+        for (int i = 0; i < 8; i++)
+            w_scale[i] = load_halves(codes + 8 * i);
+        codes += 2 * TILE_ROWS;
+        for (int64_t t = 0; t < n; t++)
+            multiply_group_f32(decoded, w->group, x->f32 + (step->token + t) * x->columns + g * w->group, w_scale,
+                               step->acc[t]);
+    }
+}
+
+static void multiply_tile(const struct multiply *job, int64_t tile, int64_t token, int64_t n)
+{
+    const struct matrix *w = job->w;
+    float acc[TOKEN_BLOCK][TILE_ROWS] = {0};
+    struct tile_step step = {job, w->data + tile * w->tile_bytes, token, acc};
+    if (job->x->form == ACTIVATION_F32)
+        tile_f32(&step, n);
+    else if (w->kind == MATRIX_TRITS)
+        tile_trits(&step, n);
+    else
+        tile_bits(&step, n);
+    int64_t first = tile * TILE_ROWS, n_rows = min_i64(TILE_ROWS, w->rows - first);
+    for (int64_t t = 0; t < n; t++)
+        for (int64_t r = 0; r < n_rows; r++)
+            job->out[(token + t) * job->out_stride + first + r] = acc[t][r] * w->scale;
+}
+
+// ---- Dense blocks of 32, int8
+
+// The integers of a block that its scale multiplies.
+INLINE void block_integers(enum dtype type, const uint8_t *block, int8x16_t w[2])
+{
+    if (type == DTYPE_Q8_0) {
+        w[0] = vreinterpretq_s8_u8(vld1q_u8(block + 2));
+        w[1] = vreinterpretq_s8_u8(vld1q_u8(block + 18));
+        return;
+    }
+    uint8x16_t nibbles = vld1q_u8(block + (type == DTYPE_Q4_1 ? 4 : 2));
+    w[0] = vreinterpretq_s8_u8(vandq_u8(nibbles, vdupq_n_u8(15)));
+    w[1] = vreinterpretq_s8_u8(vshrq_n_u8(nibbles, 4));
+    if (type == DTYPE_Q4_0)
+        for (int i = 0; i < 2; i++)
+            w[i] = vsubq_s8(w[i], vdupq_n_s8(8));
+}
+
+// Sums of four neighbouring products; two of them (2 * 128 * 127) still fit in 16 bits.
+INLINE int32x4_t dot_by_four(int8x16_t w, int8x16_t x)
+{
+    int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(w), vget_low_s8(x))), high = vpaddlq_s16(vmull_high_s8(w, x));
+    return vpaddq_s32(low, high);
+}
+
+INLINE void row_group32(const struct multiply *job, enum dtype type, int64_t row, int64_t token, int n)
+{
+    const struct matrix *w = job->w;
+    const struct activations *x = job->x;
+    const int64_t block_bytes = type == DTYPE_Q8_0 ? 34 : type == DTYPE_Q4_0 ? 18 : 20;
+    const uint8_t *block = w->data + row * w->row_bytes;
+    float32x4_t lanes[TOKEN_BLOCK][2];
+    float minimum_sum[TOKEN_BLOCK];
+    for (int t = 0; t < n; t++) {
+        lanes[t][0] = lanes[t][1] = vdupq_n_f32(0.0f);
+        minimum_sum[t] = 0.0f;
+    }
+    for (int64_t b = 0; b < w->columns / 32; b++, block += block_bytes) {
+        int8x16_t weights[2];
+        block_integers(type, block, weights);
+        float d = load_half(block), m = type == DTYPE_Q4_1 ? load_half(block + 2) : 0.0f;
+        for (int t = 0; t < n; t++) {
+            const int8_t *q = x->q + (token + t) * x->columns + 32 * b;
+            float x_scale = x->scale[(token + t) * x->n_scales + b], factor = d * x_scale;
+            int8x16_t x0 = vld1q_s8(q), x1 = vld1q_s8(q + 16);
+            lanes[t][0] = vfmaq_n_f32(lanes[t][0], vcvtq_f32_s32(dot_by_four(weights[0], x0)), factor);
+            lanes[t][1] = vfmaq_n_f32(lanes[t][1], vcvtq_f32_s32(dot_by_four(weights[1], x1)), factor);
+            if (type == DTYPE_Q4_1) {
+                int32_t x_sum = vaddvq_s16(vpadalq_s8(vpaddlq_s8(x0), x1));
+                minimum_sum[t] = fmaf((float)x_sum, m * x_scale, minimum_sum[t]);
+            }
+        }
+    }
+    for (int t = 0; t < n; t++) {
+        float stored[8];
+        vst1q_f32(stored, lanes[t][0]);
+        vst1q_f32(stored + 4, lanes[t][1]);
+        float dot = tree8(stored);
+        if (type == DTYPE_Q4_1) dot += minimum_sum[t];
+        job->out[(token + t) * job->out_stride + row] = dot * w->scale;
+    }
+}
+
+INLINE void row_group32_tokens(const struct multiply *job, enum dtype type, int64_t row, int64_t token, int64_t n)
+{
+    if (n == TOKEN_BLOCK) {
+        row_group32(job, type, row, token, TOKEN_BLOCK);
+        return;
+    }
+    for (int64_t t = 0; t < n; t++)
+        row_group32(job, type, row, token + t, 1);
+}
+
+static void multiply_row_group32(const struct multiply *job, int64_t row, int64_t token, int64_t n)
+{
+    switch (job->w->type) {
+    case DTYPE_Q8_0:
+        row_group32_tokens(job, DTYPE_Q8_0, row, token, n);
+        break;
+    case DTYPE_Q4_0:
+        row_group32_tokens(job, DTYPE_Q4_0, row, token, n);
+        break;
+    default:
+        row_group32_tokens(job, DTYPE_Q4_1, row, token, n);
+    }
+}
+
+// ---- Every other dense type: floats
+
+enum { PIECE = 256 }; // columns of a row that are unpacked at once: CODEC_MAX_BLOCK, a multiple of 16
+
+// Columns [column, column + n) of a row as floats.
+static void unpack_piece(const struct matrix *w, int64_t row, int64_t column, int64_t n, float *out)
+{
+    const uint8_t *data = w->data + row * w->row_bytes;
+    int64_t i = 0;
+    switch (w->type) {
+    case DTYPE_F32:
+        memcpy(out, data + 4 * column, (size_t)n * sizeof *out);
+        return;
+    case DTYPE_F16:
+        for (; i + LANES <= n; i += LANES)
+            vst1q_f32(out + i, load_halves(data + 2 * (column + i)));
+        break;
+    case DTYPE_BF16:
+        for (; i + LANES <= n; i += LANES) {
+            uint16x4_t bits;
+            memcpy(&bits, data + 2 * (column + i), sizeof bits);
+            vst1q_f32(out + i, vreinterpretq_f32_u32(vshll_n_u16(bits, 16)));
+        }
+        break;
+    default:
+        break;
+    }
+    if (i < n) dense_unpack(w, row, column + i, n - i, out + i);
+}
+
+// lane (i mod 16) = fmaf(w_i, x_i, lane).
+static void multiply_piece(const float *w, const float *x, int64_t n, float lanes[16])
+{
+    float32x4_t sum[4];
+    for (int k = 0; k < 4; k++)
+        sum[k] = vld1q_f32(lanes + 4 * k);
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int k = 0; k < 4; k++)
+            sum[k] = vfmaq_f32(sum[k], vld1q_f32(w + i + 4 * k), vld1q_f32(x + i + 4 * k));
+    for (int k = 0; k < 4; k++)
+        vst1q_f32(lanes + 4 * k, sum[k]);
+    for (; i < n; i++)
+        lanes[i % 16] = fmaf(w[i], x[i], lanes[i % 16]);
+}
+
+static void multiply_row_f32(const struct multiply *job, int64_t row, int64_t token, int64_t n)
+{
+    const struct matrix *w = job->w;
+    const struct activations *x = job->x;
+    float lanes[TOKEN_BLOCK][16] = {0}, piece[PIECE];
+    for (int64_t column = 0; column < w->columns; column += PIECE) {
+        int64_t length = min_i64(PIECE, w->columns - column);
+        unpack_piece(w, row, column, length, piece);
+        for (int64_t t = 0; t < n; t++)
+            multiply_piece(piece, x->f32 + (token + t) * x->columns + column, length, lanes[t]);
+    }
+    for (int64_t t = 0; t < n; t++)
+        job->out[(token + t) * job->out_stride + row] = tree16(lanes[t]) * w->scale;
+}
+
+static void neon_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
+                          void *scratch)
+{
+    (void)scratch;
+    bool dense = job->w->kind == MATRIX_DENSE;
+    for (int64_t i = tile; i < tile_end; i++) {
+        int64_t row_end = min_i64((i + 1) * TILE_ROWS, job->w->rows);
+        for (int64_t t = token; t < token_end; t += TOKEN_BLOCK) {
+            int64_t n = min_i64(TOKEN_BLOCK, token_end - t);
+            if (!dense) multiply_tile(job, i, t, n);
+            for (int64_t row = i * TILE_ROWS; dense && row < row_end; row++)
+                (job->w->form == ACTIVATION_F32 ? multiply_row_f32 : multiply_row_group32)(job, row, t, n);
+        }
+    }
+}
+
+// ---- Elementwise
+
+static void neon_rms_norm(const float *x, const float *weight, int64_t n, float eps, float *out)
+{
+    float lanes[16] = {0};
+    multiply_piece(x, x, n, lanes);
+    float s = 1.0f / sqrtf(tree16(lanes) / (float)n + eps);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        float32x4_t v = vmulq_n_f32(vld1q_f32(x + i), s);
+        vst1q_f32(out + i, weight != NULL ? vmulq_f32(v, vld1q_f32(weight + i)) : v);
+    }
+    for (; i < n; i++)
+        out[i] = weight != NULL ? x[i] * s * weight[i] : x[i] * s;
+}
+
+static void neon_add(float *x, const float *y, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        vst1q_f32(x + i, vaddq_f32(vld1q_f32(x + i), vld1q_f32(y + i)));
+    for (; i < n; i++)
+        x[i] += y[i];
+}
+
+// kernel_expf in each lane.
+INLINE float32x4_t exp_lanes(float32x4_t x)
+{
+    uint32x4_t zero = vcltq_f32(x, vdupq_n_f32(EXP_LOWEST));
+    x = vminq_f32(x, vdupq_n_f32(EXP_HIGHEST));
+    float32x4_t n = vrndnq_f32(vmulq_n_f32(x, EXP_LOG2E));
+    float32x4_t r = vfmsq_f32(x, n, vdupq_n_f32(EXP_LN2_HI));
+    r = vfmsq_f32(r, n, vdupq_n_f32(EXP_LN2_LO));
+    float32x4_t p = vfmaq_f32(vdupq_n_f32(EXP_C5), vdupq_n_f32(EXP_C6), r);
+    p = vfmaq_f32(vdupq_n_f32(EXP_C4), p, r);
+    p = vfmaq_f32(vdupq_n_f32(EXP_C3), p, r);
+    p = vfmaq_f32(vdupq_n_f32(EXP_C2), p, r);
+    p = vfmaq_f32(vdupq_n_f32(1.0f), p, r);
+    p = vfmaq_f32(vdupq_n_f32(1.0f), p, r);
+    int32x4_t exponent = vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23);
+    p = vmulq_f32(p, vreinterpretq_f32_s32(exponent));
+    return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(p), zero));
+}
+
+static void neon_silu_gate(const float *gate, const float *up, int64_t n, float *out)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        float32x4_t g = vld1q_f32(gate + i);
+        float32x4_t s = vdivq_f32(g, vaddq_f32(vdupq_n_f32(1.0f), exp_lanes(vnegq_f32(g))));
+        vst1q_f32(out + i, vmulq_f32(s, vld1q_f32(up + i)));
+    }
+    reference_silu_gate(gate + i, up + i, n - i, out + i);
+}
+
+static void neon_relu2_gate(const float *gate, const float *up, int64_t n, float *out)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        float32x4_t r = vmaxq_f32(vld1q_f32(gate + i), vdupq_n_f32(0.0f));
+        vst1q_f32(out + i, vmulq_f32(vmulq_f32(r, r), vld1q_f32(up + i)));
+    }
+    reference_relu2_gate(gate + i, up + i, n - i, out + i);
+}
+
+// (a, b) -> (fmaf(a, cos, -(b * sin)), fmaf(a, sin, b * cos))
+INLINE void rotate(float32x4_t *a, float32x4_t *b, float32x4_t cosine, float32x4_t sine)
+{
+    float32x4_t first = vfmaq_f32(vnegq_f32(vmulq_f32(*b, sine)), *a, cosine);
+    *b = vfmaq_f32(vmulq_f32(*b, cosine), *a, sine);
+    *a = first;
+}
+
+static void rotate_pair(float *first, float *second, float cosine, float sine)
+{
+    float a = *first, b = *second;
+    *first = fmaf(a, cosine, -(b * sine));
+    *second = fmaf(a, sine, b * cosine);
+}
+
+static void rope_interleaved(float *head, const float *cosine, const float *sine, int64_t n_pairs)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n_pairs; i += LANES) {
+        float32x4x2_t pair = vld2q_f32(head + 2 * i);
+        rotate(&pair.val[0], &pair.val[1], vld1q_f32(cosine + i), vld1q_f32(sine + i));
+        vst2q_f32(head + 2 * i, pair);
+    }
+    for (; i < n_pairs; i++)
+        rotate_pair(head + 2 * i, head + 2 * i + 1, cosine[i], sine[i]);
+}
+
+static void neon_rope(float *head, const float *cosine, const float *sine, int64_t n_pairs, bool interleaved)
+{
+    if (interleaved) {
+        rope_interleaved(head, cosine, sine, n_pairs);
+        return;
+    }
+    float *second = head + n_pairs;
+    int64_t i = 0;
+    for (; i + LANES <= n_pairs; i += LANES) {
+        float32x4_t a = vld1q_f32(head + i), b = vld1q_f32(second + i);
+        rotate(&a, &b, vld1q_f32(cosine + i), vld1q_f32(sine + i));
+        vst1q_f32(head + i, a);
+        vst1q_f32(second + i, b);
+    }
+    for (; i < n_pairs; i++)
+        rotate_pair(head + i, second + i, cosine[i], sine[i]);
+}
+
+static void neon_to_half(const float *x, int64_t n, uint16_t *out)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        vst1_u16(out + i, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(x + i))));
+    reference_to_half(x + i, n - i, out + i);
+}
+
+// ---- Attention: lanes are keys for the scores, elements of a value for the sums
+
+enum { KEY_VECTORS = ATTENTION_BLOCK / LANES, HALF_BLOCK = KEY_VECTORS / 2, QUERY_BLOCK = 2 };
+
+// Scores of keys [first, first + 32) for n queries; those that a query does not see are of no use.
+INLINE void score_half(const struct attention_block *block, const float *const *query, int n, int first,
+                       float (*score)[ATTENTION_BLOCK])
+{
+    float32x4_t s[QUERY_BLOCK][HALF_BLOCK];
+    for (int i = 0; i < n; i++)
+        for (int v = 0; v < HALF_BLOCK; v++)
+            s[i][v] = vdupq_n_f32(0.0f);
+    for (int64_t d = 0; d < block->head_size; d++) {
+        const uint16_t *keys = block->keys + d * ATTENTION_BLOCK + first;
+        for (int v = 0; v < HALF_BLOCK; v++) {
+            float32x4_t k = load_halves(keys + LANES * v);
+            for (int i = 0; i < n; i++)
+                s[i][v] = vfmaq_n_f32(s[i][v], k, query[i][d]);
+        }
+    }
+    for (int i = 0; i < n; i++)
+        for (int v = 0; v < HALF_BLOCK; v++)
+            vst1q_f32(score[i] + first + LANES * v, vmulq_n_f32(s[i][v], block->scale));
+}
+
+// Turns scores into probabilities, moves max and sum on; returns what the query's sums so far are multiplied by.
+static float weigh_scores(const struct attention_block *block, int64_t query, float *score)
+{
+    int32_t visible = block->visible[query];
+    for (int32_t j = visible; j < ATTENTION_BLOCK; j++)
+        score[j] = -INFINITY;
+    float32x4_t most = vdupq_n_f32(block->max[query]);
+    for (int v = 0; v < KEY_VECTORS; v++)
+        most = vmaxq_f32(most, vld1q_f32(score + LANES * v));
+    float max = vmaxvq_f32(most) + 0.0f; // -0 becomes +0
+    float32x4_t lanes[4];
+    for (int i = 0; i < 4; i++)
+        lanes[i] = vdupq_n_f32(0.0f);
+    for (int v = 0; v < KEY_VECTORS; v++) {
+        float32x4_t p = exp_lanes(vsubq_f32(vld1q_f32(score + LANES * v), vdupq_n_f32(max)));
+        lanes[v % 4] = vaddq_f32(lanes[v % 4], p); // keys not visible add +0
+        vst1q_f32(score + LANES * v, p);
+    }
+    float correction = kernel_expf(block->max[query] - max);
+    block->sum[query] = fmaf(block->sum[query], correction, tree16_of(lanes));
+    block->max[query] = max;
+    return correction;
+}
+
+// Elements [d, d + 4 * n_vectors) of the sums of one query.
+INLINE void sum_values(const struct attention_block *block, int64_t query, const float *p, float correction, int64_t d,
+                       int n_vectors)
+{
+    float *acc = block->acc[query] + d;
+    float32x4_t sum[8];
+    for (int v = 0; v < n_vectors; v++)
+        sum[v] = vmulq_n_f32(vld1q_f32(acc + LANES * v), correction);
+    for (int32_t j = 0; j < block->visible[query]; j++) {
+        const uint16_t *values = block->values + j * block->head_size + d;
+        for (int v = 0; v < n_vectors; v++)
+            sum[v] = vfmaq_n_f32(sum[v], load_halves(values + LANES * v), p[j]);
+    }
+    for (int v = 0; v < n_vectors; v++)
+        vst1q_f32(acc + LANES * v, sum[v]);
+}
+
+static void attend_values(const struct attention_block *block, int64_t query, const float *p, float correction)
+{
+    int64_t d = 0;
+    for (; d + 32 <= block->head_size; d += 32)
+        sum_values(block, query, p, correction, d, 8);
+    for (; d + LANES <= block->head_size; d += LANES)
+        sum_values(block, query, p, correction, d, 1);
+    for (; d < block->head_size; d++) {
+        float sum = block->acc[query][d] * correction;
+        for (int32_t j = 0; j < block->visible[query]; j++)
+            sum = fmaf(p[j], half_to_float(block->values[j * block->head_size + d]), sum);
+        block->acc[query][d] = sum;
+    }
+}
+
+static void neon_attend(const struct attention_block *block, void *scratch)
+{
+    (void)scratch;
+    for (int64_t i = 0; i < block->n_queries; i += QUERY_BLOCK) {
+        float score[QUERY_BLOCK][ATTENTION_BLOCK];
+        int64_t n = min_i64(QUERY_BLOCK, block->n_queries - i);
+        for (int first = 0; first < ATTENTION_BLOCK; first += ATTENTION_BLOCK / 2) {
+            if (n == QUERY_BLOCK)
+                score_half(block, block->query + i, QUERY_BLOCK, first, score);
+            else
+                score_half(block, block->query + i, 1, first, score);
+        }
+        for (int64_t k = 0; k < n; k++)
+            if (block->visible[i + k] > 0) attend_values(block, i + k, score[k], weigh_scores(block, i + k, score[k]));
+    }
+}
+
+const struct kernels kernel_neon = {
+    .name = "neon",
+    .quantise = neon_quantise,
+    .table_bytes = reference_table_bytes,
+    .table_build = reference_table_build,
+    .table_tokens = TOKEN_BLOCK,
+    .multiply = neon_multiply,
+    .token_tile = 32,
+    .scratch_bytes = reference_scratch_bytes,
+    .rms_norm = neon_rms_norm,
+    .add = neon_add,
+    .silu_gate = neon_silu_gate,
+    .relu2_gate = neon_relu2_gate,
+    .rope = neon_rope,
+    .to_half = neon_to_half,
+    .attend = neon_attend,
+    .attention_scratch_bytes = 0,
+};
