@@ -7,7 +7,7 @@ static const struct kernels *const tables[] = {
 #if defined(__x86_64__)
     &kernel_avx2, // kernel_avx512 goes here, and into kernel_names()
 #elif defined(__aarch64__)
-// kernel_neon goes here, and into kernel_names()
+    &kernel_neon,
 #endif
 };
 
@@ -39,6 +39,8 @@ const char *kernel_names(void)
 {
 #if defined(__x86_64__)
     return "reference, avx2";
+#elif defined(__aarch64__)
+    return "reference, neon";
 #else
     return "reference";
 #endif
