@@ -231,6 +231,15 @@ static tern_status check_offset(const struct loader *l, const struct placement *
     return TERN_OK;
 }
 
+static tern_status check_rows(const struct loader *l, const struct placement *place)
+{
+    const struct tensor *tensor = placed_tensor(l, place);
+    const struct dtype_info *type = dtype_info(tensor->type);
+    if (tensor->dims[0] % type->block_elements == 0) return TERN_OK;
+    return status_fail(TERN_BAD_FILE, "%s: tensor %s: rows of %" PRIu64 " elements are not whole %s blocks of %" PRIu32,
+                       l->parts[place->part].path, tensor->name, tensor->dims[0], type->name, type->block_elements);
+}
+
 static tern_status find_spans(struct loader *l)
 {
     uint64_t n = l->file->n_tensors;
@@ -238,6 +247,7 @@ static tern_status find_spans(struct loader *l)
     for (uint64_t i = 0; i < n; i++) {
         struct placement *place = &l->placements[i];
         TRY(check_offset(l, place));
+        TRY(check_rows(l, place));
         place->last = i + 1 == n || place[1].part != place->part;
         uint64_t end = place->last ? data_bytes(&l->parts[place->part]) : place[1].offset;
         place->span = end - place->offset;
@@ -253,35 +263,6 @@ static bool measure_tensor(struct tensor *tensor)
     tensor->row_bytes = dtype_row_bytes(tensor->type, tensor->dims[0]);
     return tensor->row_bytes != 0 && !__builtin_mul_overflow(tensor->rows, tensor->row_bytes, &tensor->bytes) &&
            !__builtin_add_overflow(tensor->bytes, (uint64_t)dtype_info(tensor->type)->tail_bytes, &tensor->bytes);
-}
-
-static tern_status place_tensor(struct loader *l, const struct placement *place)
-{
-    const struct part *part = &l->parts[place->part];
-    struct tensor *tensor = placed_tensor(l, place);
-    if (!measure_tensor(tensor)) {
-        const struct dtype_info *type = dtype_info(tensor->type);
-        return status_fail(TERN_BAD_FILE,
-                           "%s: tensor %s: rows of %" PRIu64 " elements are not whole %s blocks of %" PRIu32
-                           ", or too many",
-                           part->path, tensor->name, tensor->dims[0], type->name, type->block_elements);
-    }
-    if (tensor->bytes > place->span) {
-        return status_fail(TERN_BAD_FILE,
-                           "%s: tensor %s: needs %" PRIu64 " bytes at offset %" PRIu64 ", the file leaves %" PRIu64
-                           " to %s",
-                           part->path, tensor->name, tensor->bytes, place->offset, place->span,
-                           place->last ? "its end" : placed_tensor(l, place + 1)->name);
-    }
-    tensor->data = part->image.data + part->header.data_start + place->offset;
-    return TERN_OK;
-}
-
-static tern_status place_tensors(struct loader *l)
-{
-    for (uint64_t i = 0; i < l->file->n_tensors; i++)
-        TRY(place_tensor(l, &l->placements[i]));
-    return TERN_OK;
 }
 
 // ---- Type 42 --------------------------------------------------------------------------------------------
@@ -304,26 +285,52 @@ static bool layout_fits(const struct loader *l, const struct placement *place, e
 struct layout {
     enum dtype type;
     const struct placement *misfit; // the first tensor that it does not fit; NULL: fits all so far
-    uint64_t needs;                 // bytes of the tensor looked at last
+    uint64_t needs;                 // bytes of the tensor looked at last; 0: its rows are not whole blocks, or too big
 };
+
+static tern_status fail_neither_here(const struct loader *l, const struct placement *place, uint64_t needs_64,
+                                     uint64_t needs_128)
+{
+    const char *path = l->parts[place->part].path;
+    const struct tensor *tensor = placed_tensor(l, place);
+    if (needs_128 == 0) {
+        return status_fail(TERN_BAD_FILE,
+                           "%s: tensor %s: type 42 with 64-weight blocks needs %" PRIu64
+                           " bytes, the file leaves %" PRIu64 "; rows of %" PRIu64
+                           " elements are not whole 128-weight blocks",
+                           path, tensor->name, needs_64, place->span, tensor->dims[0]);
+    }
+    return status_fail(TERN_BAD_FILE,
+                       "%s: tensor %s: type 42 needs %" PRIu64 " bytes with 64-weight blocks or %" PRIu64
+                       " with 128-weight blocks, the file leaves %" PRIu64,
+                       path, tensor->name, needs_64, needs_128, place->span);
+}
+
+// `late` does not fit the tensor at `place`, `early` did not fit one before.
+static tern_status fail_neither_everywhere(const struct loader *l, const struct placement *place,
+                                           const struct layout *late, const struct layout *early)
+{
+    const char *path = l->parts[place->part].path, *before = placed_tensor(l, early->misfit)->name;
+    const struct tensor *tensor = placed_tensor(l, place);
+    unsigned late_block = dtype_info(late->type)->block_elements, early_block = dtype_info(early->type)->block_elements;
+    if (late->needs == 0) {
+        return status_fail(TERN_BAD_FILE,
+                           "%s: tensor %s: type 42 with rows of %" PRIu64
+                           " elements, not whole %u-weight blocks; %u-weight blocks do not fit tensor %s",
+                           path, tensor->name, tensor->dims[0], late_block, early_block, before);
+    }
+    return status_fail(TERN_BAD_FILE,
+                       "%s: tensor %s: type 42 with %u-weight blocks needs %" PRIu64 " bytes, the file leaves %" PRIu64
+                       "; %u-weight blocks do not fit tensor %s",
+                       path, tensor->name, late_block, late->needs, place->span, early_block, before);
+}
 
 static tern_status fail_neither_fits(const struct loader *l, const struct placement *place,
                                      const struct layout layouts[2])
 {
-    const char *path = l->parts[place->part].path, *name = placed_tensor(l, place)->name;
-    if (layouts[0].misfit == layouts[1].misfit) {
-        return status_fail(TERN_BAD_FILE,
-                           "%s: tensor %s: type 42 needs %" PRIu64 " bytes with 64-weight blocks or %" PRIu64
-                           " with 128-weight blocks, the file leaves %" PRIu64,
-                           path, name, layouts[0].needs, layouts[1].needs, place->span);
-    }
-    const struct layout *late = &layouts[layouts[0].misfit == place ? 0 : 1];
-    const struct layout *early = &layouts[layouts[0].misfit == place ? 1 : 0];
-    return status_fail(TERN_BAD_FILE,
-                       "%s: tensor %s: type 42 with %" PRIu32 "-weight blocks needs %" PRIu64
-                       " bytes, the file leaves %" PRIu64 "; %" PRIu32 "-weight blocks do not fit tensor %s",
-                       path, name, dtype_info(late->type)->block_elements, late->needs, place->span,
-                       dtype_info(early->type)->block_elements, placed_tensor(l, early->misfit)->name);
+    if (layouts[0].misfit == layouts[1].misfit) return fail_neither_here(l, place, layouts[0].needs, layouts[1].needs);
+    int late = layouts[0].misfit == place ? 0 : 1;
+    return fail_neither_everywhere(l, place, &layouts[late], &layouts[1 - late]);
 }
 
 static tern_status fail_both_fit(const struct loader *l, const struct placement *first, uint64_t count)
@@ -364,6 +371,36 @@ static tern_status resolve_type_42(struct loader *l)
     for (uint64_t i = 0; count > 0 && i < l->file->n_tensors; i++) {
         if (l->file->tensors[i].type == DTYPE_Q2_0_G64) l->file->tensors[i].type = type;
     }
+    return TERN_OK;
+}
+
+// ---- Placing --------------------------------------------------------------------------------------------------------
+
+static tern_status place_tensor(struct loader *l, const struct placement *place)
+{
+    const struct part *part = &l->parts[place->part];
+    struct tensor *tensor = placed_tensor(l, place);
+    if (!measure_tensor(tensor))
+        return status_fail(TERN_BAD_FILE, "%s: tensor %s: has 2^64 bytes or more", part->path, tensor->name);
+    if (tensor->bytes > place->span && place->last) {
+        return status_fail(TERN_BAD_FILE,
+                           "%s: tensor %s: needs %" PRIu64 " bytes at offset %" PRIu64 ", the file leaves %" PRIu64,
+                           part->path, tensor->name, tensor->bytes, place->offset, place->span);
+    }
+    if (tensor->bytes > place->span) {
+        return status_fail(
+            TERN_BAD_FILE,
+            "%s: tensor %s: needs %" PRIu64 " bytes at offset %" PRIu64 ", tensor %s starts after %" PRIu64, part->path,
+            tensor->name, tensor->bytes, place->offset, placed_tensor(l, place + 1)->name, place->span);
+    }
+    tensor->data = part->image.data + part->header.data_start + place->offset;
+    return TERN_OK;
+}
+
+static tern_status place_tensors(struct loader *l)
+{
+    for (uint64_t i = 0; i < l->file->n_tensors; i++)
+        TRY(place_tensor(l, &l->placements[i]));
     return TERN_OK;
 }
 

@@ -295,6 +295,12 @@ static void type_42_is_never_guessed(void **state)
     assert_no_layout(2, (uint64_t[]){4096, 4096}, (uint64_t[]){1088, 1152},
                      "m.gguf: tensor b: type 42 with 128-weight blocks needs 1088 bytes, the file leaves 1152; "
                      "64-weight blocks do not fit tensor a");
+    assert_no_layout(1, (uint64_t[]){192}, (uint64_t[]){60},
+                     "m.gguf: tensor a: type 42 with 64-weight blocks needs 54 bytes, the file leaves 60; "
+                     "rows of 192 elements are not whole 128-weight blocks");
+    assert_no_layout(2, (uint64_t[]){4096, 192}, (uint64_t[]){1088, 54},
+                     "m.gguf: tensor b: type 42 with rows of 192 elements, not whole 128-weight blocks; "
+                     "64-weight blocks do not fit tensor a");
 }
 
 // ---- Split files ------------------------------------------------------------------------------------------------
