@@ -23,6 +23,9 @@ foreach(room ${rooms})
   list(APPEND objects $<TARGET_OBJECTS:${room}>)
 endforeach()
 libtern_target(SHARED ${objects})
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT TERN_SANITIZE) # clang leaves its sanitizers to the program
+  target_link_options(libtern_shared PRIVATE -Wl,--no-undefined)
+endif()
 
 # An archive's members see each other only through global names, so an ordinary one would put the names of all rooms
 # into every program that links it. Linked into one object first, with hidden names made local, it offers tern.h and
