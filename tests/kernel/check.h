@@ -59,6 +59,7 @@ bool check_true(struct check *check, bool good, const char *format, ...) __attri
 
 // The parts. `only`: name of the one function to run, or NULL.
 void check_vectors(struct check *check, const char *only);
+void check_exp(struct check *check, const char *only);
 void check_tiles(struct check *check, const char *only);
 void check_multiply(struct check *check, const char *only);
 void check_attention(struct check *check, const char *only);
