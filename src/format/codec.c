@@ -14,7 +14,7 @@ enum {
     PTQ1_0_SCALE_AT = 26,
 };
 
-// ---- Codes of two bits ----------------------------------------------------------------------------------
+// ---- Codes of two bits ------------------------------------------------------------------------------------------
 
 // Four consecutive codes a byte, from the low bits up.
 static void unpack_consecutive(const uint8_t *bytes, unsigned n_bytes, uint8_t *codes)
@@ -54,7 +54,7 @@ static void pack_strided(const uint8_t codes[128], bool high_first, uint8_t byte
     }
 }
 
-// ---- Base-3 codes ---------------------------------------------------------------------------------------
+// ---- Base-3 codes -----------------------------------------------------------------------------------------------
 
 // A run of n_bytes bytes holds `digits` * n_bytes codes position-major: digit n of byte m is code n * n_bytes + m. A
 // byte is ceil(256 v / 243) for the number v < 243 that its five digits write, first digit highest; multiplying by 3^n
@@ -106,7 +106,7 @@ static void pack_ptq1_0(const uint8_t *codes, uint8_t *block)
     pack_base3(codes + 120, 2, 4, block + 24);
 }
 
-// ---- Ternary and binary blocks --------------------------------------------------------------------------
+// ---- Ternary and binary blocks ----------------------------------------------------------------------------------
 
 void codec_unpack_trits(enum dtype type, const uint8_t *block, uint8_t *codes, uint16_t *scale)
 {
@@ -179,7 +179,7 @@ void codec_pack_bits(enum dtype type, const uint8_t *bits, uint16_t scale, uint8
     }
 }
 
-// ---- Dense blocks ---------------------------------------------------------------------------------------
+// ---- Dense blocks -----------------------------------------------------------------------------------------------
 
 // Every product below is exact: a half has 11 significant bits, scales at most 7 and quants at most 7 more, and a float
 // holds 24. So the sum with the minimum is the only rounding.
@@ -296,7 +296,7 @@ void codec_unpack_dense(enum dtype type, const uint8_t *block, float *out)
     }
 }
 
-// ---- Rows -----------------------------------------------------------------------------------------------
+// ---- Rows -------------------------------------------------------------------------------------------------------
 
 float codec_tensor_scale(const struct tensor *tensor)
 {

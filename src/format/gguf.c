@@ -32,7 +32,7 @@ struct loader {
     struct placement *placements; // [file->n_tensors], by part and offset
 };
 
-// ---- Parts ----------------------------------------------------------------------------------------------
+// ---- Parts ------------------------------------------------------------------------------------------------------
 
 static char *copy_string(const char *string, size_t length)
 {
@@ -109,8 +109,8 @@ static tern_status check_split_part(const struct part *part, uint64_t index, uin
     TRY(split_number(part, "split.count", 0, &of));
     if (number == index && of == count) return TERN_OK;
     return status_fail(TERN_BAD_FILE,
-                       "%s: keys split.no and split.count do not say that this is number %" PRIu64 " of %" PRIu64,
-                       part->path, index, count);
+                       "%s: keys split.no and split.count do not say that this is part %" PRIu64 " of %" PRIu64,
+                       part->path, index + 1, count);
 }
 
 static tern_status open_other_parts(struct loader *l, const char *path, unsigned count)
@@ -142,7 +142,7 @@ static tern_status open_parts(struct loader *l, const char *path)
     return open_other_parts(l, path, (unsigned)count);
 }
 
-// ---- Tensors --------------------------------------------------------------------------------------------
+// ---- Tensors ----------------------------------------------------------------------------------------------------
 
 // Moves the tensors of all parts into the file and notes where each starts.
 static tern_status gather_tensors(struct loader *l)
@@ -231,30 +231,6 @@ static tern_status check_offset(const struct loader *l, const struct placement *
     return TERN_OK;
 }
 
-static tern_status check_rows(const struct loader *l, const struct placement *place)
-{
-    const struct tensor *tensor = placed_tensor(l, place);
-    const struct dtype_info *type = dtype_info(tensor->type);
-    if (tensor->dims[0] % type->block_elements == 0) return TERN_OK;
-    return status_fail(TERN_BAD_FILE, "%s: tensor %s: rows of %" PRIu64 " elements are not whole %s blocks of %" PRIu32,
-                       l->parts[place->part].path, tensor->name, tensor->dims[0], type->name, type->block_elements);
-}
-
-static tern_status find_spans(struct loader *l)
-{
-    uint64_t n = l->file->n_tensors;
-    qsort(l->placements, (size_t)n, sizeof *l->placements, compare_placements);
-    for (uint64_t i = 0; i < n; i++) {
-        struct placement *place = &l->placements[i];
-        TRY(check_offset(l, place));
-        TRY(check_rows(l, place));
-        place->last = i + 1 == n || place[1].part != place->part;
-        uint64_t end = place->last ? data_bytes(&l->parts[place->part]) : place[1].offset;
-        place->span = end - place->offset;
-    }
-    return TERN_OK;
-}
-
 // Sets rows, row_bytes and bytes from type and dims; false if a row is not a whole number of blocks or a size
 // overflows.
 static bool measure_tensor(struct tensor *tensor)
@@ -265,7 +241,35 @@ static bool measure_tensor(struct tensor *tensor)
            !__builtin_add_overflow(tensor->bytes, (uint64_t)dtype_info(tensor->type)->tail_bytes, &tensor->bytes);
 }
 
-// ---- Type 42 --------------------------------------------------------------------------------------------
+// Type 42 counts as blocks of 64 weights here, which take more bytes than those of 128.
+static tern_status check_size(const struct loader *l, const struct placement *place)
+{
+    const char *path = l->parts[place->part].path;
+    struct tensor *tensor = placed_tensor(l, place);
+    const struct dtype_info *type = dtype_info(tensor->type);
+    if (measure_tensor(tensor)) return TERN_OK;
+    if (tensor->dims[0] % type->block_elements == 0)
+        return status_fail(TERN_BAD_FILE, "%s: tensor %s: has 2^64 bytes or more", path, tensor->name);
+    return status_fail(TERN_BAD_FILE, "%s: tensor %s: rows of %" PRIu64 " elements are not whole %s blocks of %" PRIu32,
+                       path, tensor->name, tensor->dims[0], type->name, type->block_elements);
+}
+
+static tern_status find_spans(struct loader *l)
+{
+    uint64_t n = l->file->n_tensors;
+    qsort(l->placements, (size_t)n, sizeof *l->placements, compare_placements);
+    for (uint64_t i = 0; i < n; i++) {
+        struct placement *place = &l->placements[i];
+        TRY(check_offset(l, place));
+        TRY(check_size(l, place));
+        place->last = i + 1 == n || place[1].part != place->part;
+        uint64_t end = place->last ? data_bytes(&l->parts[place->part]) : place[1].offset;
+        place->span = end - place->offset;
+    }
+    return TERN_OK;
+}
+
+// ---- Type 42 ----------------------------------------------------------------------------------------------------
 
 // Two layouts share the id: blocks of 64 weights in 18 bytes and of 128 in 34. A layout fits a tensor if its bytes,
 // rounded up to the alignment, end exactly where the next tensor starts; a part's last tensor may also go unpadded.
@@ -285,7 +289,7 @@ static bool layout_fits(const struct loader *l, const struct placement *place, e
 struct layout {
     enum dtype type;
     const struct placement *misfit; // the first tensor that it does not fit; NULL: fits all so far
-    uint64_t needs;                 // bytes of the tensor looked at last; 0: its rows are not whole blocks, or too big
+    uint64_t needs;                 // bytes of the tensor looked at last; 0: its rows are not whole blocks
 };
 
 static tern_status fail_neither_here(const struct loader *l, const struct placement *place, uint64_t needs_64,
@@ -369,19 +373,20 @@ static tern_status resolve_type_42(struct loader *l)
     uint64_t count;
     TRY(decide_type_42(l, &count, &type));
     for (uint64_t i = 0; count > 0 && i < l->file->n_tensors; i++) {
-        if (l->file->tensors[i].type == DTYPE_Q2_0_G64) l->file->tensors[i].type = type;
+        struct tensor *tensor = &l->file->tensors[i];
+        if (tensor->type != DTYPE_Q2_0_G64) continue;
+        tensor->type = type;
+        measure_tensor(tensor); // decide_type_42 knows that it can be
     }
     return TERN_OK;
 }
 
-// ---- Placing --------------------------------------------------------------------------------------------------------
+// ---- Placing ----------------------------------------------------------------------------------------------------
 
 static tern_status place_tensor(struct loader *l, const struct placement *place)
 {
     const struct part *part = &l->parts[place->part];
     struct tensor *tensor = placed_tensor(l, place);
-    if (!measure_tensor(tensor))
-        return status_fail(TERN_BAD_FILE, "%s: tensor %s: has 2^64 bytes or more", part->path, tensor->name);
     if (tensor->bytes > place->span && place->last) {
         return status_fail(TERN_BAD_FILE,
                            "%s: tensor %s: needs %" PRIu64 " bytes at offset %" PRIu64 ", the file leaves %" PRIu64,
@@ -404,7 +409,7 @@ static tern_status place_tensors(struct loader *l)
     return TERN_OK;
 }
 
-// ---- Opening and closing --------------------------------------------------------------------------------
+// ---- Opening and closing ----------------------------------------------------------------------------------------
 
 // The file takes over the first part's pairs and every part's image.
 static tern_status adopt_parts(struct loader *l)

@@ -40,7 +40,7 @@ const char *gguf_type_name(enum gguf_type type)
     return names[type];
 }
 
-// ---- Numbers and strings --------------------------------------------------------------------------------
+// ---- Numbers and strings ----------------------------------------------------------------------------------------
 
 // The next `bytes` bytes; NULL, with its message set, if the file has fewer left.
 static const uint8_t *take(struct cursor *c, uint64_t bytes, const char *what)
@@ -119,7 +119,7 @@ static tern_status take_name(struct cursor *c, const char *what, char **out)
     return TERN_OK;
 }
 
-// ---- Key-value pairs ------------------------------------------------------------------------------------
+// ---- Key-value pairs --------------------------------------------------------------------------------------------
 
 static tern_status take_type(struct cursor *c, const char *what, enum gguf_type *out)
 {
@@ -300,7 +300,7 @@ static tern_status find_alignment(struct gguf_header *header)
     return TERN_OK;
 }
 
-// ---- Tensor descriptions --------------------------------------------------------------------------------
+// ---- Tensor descriptions ----------------------------------------------------------------------------------------
 
 static tern_status take_dims(struct cursor *c, struct tensor *out)
 {
@@ -351,7 +351,7 @@ static tern_status take_tensors(struct cursor *c, uint64_t count, struct gguf_he
     return TERN_OK;
 }
 
-// ---- The header -----------------------------------------------------------------------------------------
+// ---- The header -------------------------------------------------------------------------------------------------
 
 static tern_status take_version(struct cursor *c, uint32_t *out)
 {

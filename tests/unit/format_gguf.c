@@ -426,7 +426,7 @@ static void parts_must_be_numbered_as_named(void **state)
     write_part(1, 0, 2, "first");
     write_part(2, 0, 2, "second");
     assert_path_refused(1, TERN_BAD_FILE,
-                        "@/m-00002-of-00002.gguf: keys split.no and split.count do not say that this is number 1 of 2");
+                        "@/m-00002-of-00002.gguf: keys split.no and split.count do not say that this is part 2 of 2");
 }
 
 static void tensor_names_are_unique_over_all_parts(void **state)
