@@ -13,7 +13,20 @@ static tern_status bad_merge(const struct gguf_file *file, uint64_t index, struc
                        (unsigned long long)index, (int)(merge.length < 80 ? merge.length : 80), merge.data, wrong);
 }
 
-// Reads one merge with the help of `joined`, which has room for the whole string.
+// The token that a merge makes. A trainer numbers tokens in the order of its merges, so the one after the last merge's
+// is tried first: it needs no search.
+static tern_token find_merged(const struct vocabulary *vocabulary, tern_token last, const char *bytes, size_t length)
+{
+    tern_token next = last + 1;
+    if (next < vocabulary->n_tokens && vocabulary->types[next] == TOKEN_NORMAL) {
+        size_t next_length;
+        const char *next_bytes = vocabulary_bytes(vocabulary, next, &next_length);
+        if (next_length == length && memcmp(next_bytes, bytes, length) == 0) return next;
+    }
+    return vocabulary_find(vocabulary, bytes, length);
+}
+
+// Reads the merge after *out with the help of `joined`, which has room for the whole string.
 static tern_status read_merge(const struct gguf_file *file, const struct vocabulary *vocabulary, uint64_t index,
                               struct gguf_string string, char *joined, struct merge *out)
 {
@@ -26,7 +39,7 @@ static tern_status read_merge(const struct gguf_file *file, const struct vocabul
     out->rank = (uint32_t)index;
     out->left = vocabulary_find(vocabulary, joined, left_length);
     out->right = vocabulary_find(vocabulary, joined + left_length, right_length);
-    out->merged = vocabulary_find(vocabulary, joined, left_length + right_length);
+    out->merged = find_merged(vocabulary, out->merged, joined, left_length + right_length);
     if (out->left < 0 || out->right < 0)
         return bad_merge(file, index, string, "names a token that the vocabulary lacks");
     if (out->merged < 0) return bad_merge(file, index, string, "makes a token that the vocabulary lacks");
@@ -36,8 +49,8 @@ static tern_status read_merge(const struct gguf_file *file, const struct vocabul
 static tern_status read_all(const struct gguf_file *file, const struct vocabulary *vocabulary,
                             const struct gguf_array *strings, char *joined, struct merge_table *out)
 {
+    struct merge merge = {.merged = -1};
     for (uint64_t i = 0; i < strings->count; i++) {
-        struct merge merge;
         TRY(read_merge(file, vocabulary, i, strings->strings[i], joined, &merge));
         tern_status status = merge_table_add(out, merge);
         if (status != TERN_OK) return status_prefix(status, "%s: %s: ", file->path, merges_key);

@@ -157,30 +157,50 @@ static bool has_byte_tokens(const struct vocabulary *vocabulary, const char *byt
     return true;
 }
 
-static tern_status append_character(const struct vocabulary *vocabulary, tern_token unknown, const char *bytes,
-                                    size_t length, struct merge_word *word)
+static tern_status append_character(const struct sentencepiece *model, const char *bytes, size_t length,
+                                    struct merge_word *word)
 {
-    tern_token id = find_ordinary(vocabulary, bytes, length);
+    tern_token id = find_ordinary(model->vocabulary, bytes, length);
     if (id >= 0) return merge_word_append(word, id);
-    if (has_byte_tokens(vocabulary, bytes, length)) {
+    if (has_byte_tokens(model->vocabulary, bytes, length)) {
         for (size_t i = 0; i < length; i++) {
-            TRY(merge_word_append(word, vocabulary->byte_ids[(unsigned char)bytes[i]]));
+            TRY(merge_word_append(word, model->vocabulary->byte_ids[(unsigned char)bytes[i]]));
         }
         return TERN_OK;
     }
-    bool follows_unknown = word->count > 0 && word->symbols[word->count - 1].id == unknown;
-    return unknown < 0 || follows_unknown ? TERN_OK : merge_word_append(word, unknown);
+    bool follows_unknown = word->count > 0 && word->symbols[word->count - 1].id == model->unknown;
+    return model->unknown < 0 || follows_unknown ? TERN_OK : merge_word_append(word, model->unknown);
 }
 
-tern_status sentencepiece_encode(const struct vocabulary *vocabulary, const struct merge_table *merges,
-                                 tern_token unknown, const char *text, size_t length, struct merge_word *word,
-                                 struct token_list *out)
+// True if a space follows something else.
+static bool has_inner_space(const char *bytes, size_t length)
+{
+    for (size_t i = 1; i < length; i++) {
+        if (bytes[i] == ' ' && bytes[i - 1] != ' ') return true;
+    }
+    return false;
+}
+
+bool sentencepiece_words_apart(const struct vocabulary *vocabulary)
+{
+    for (tern_token token = 0; token < vocabulary->n_tokens; token++) {
+        size_t length;
+        const char *bytes = vocabulary_bytes(vocabulary, token, &length);
+        if (vocabulary->types[token] == TOKEN_NORMAL && has_inner_space(bytes, length)) return false;
+    }
+    return find_ordinary(vocabulary, " ", 1) >= 0; // else a space could be part of a row of unknown characters
+}
+
+tern_status sentencepiece_encode(const struct sentencepiece *model, const char *text, size_t length,
+                                 struct merge_word *word, struct token_list *out)
 {
     for (size_t i = 0; i < length;) {
+        bool word_ends = i > 0 && text[i] == ' ' && text[i - 1] != ' ';
+        if (word_ends && model->words_apart) TRY(merge_word_encode(word, model->merges, out));
         uint32_t code_point;
         size_t n = (size_t)utf8_decode(text + i, length - i, &code_point);
-        TRY(append_character(vocabulary, unknown, text + i, n, word));
+        TRY(append_character(model, text + i, n, word));
         i += n;
     }
-    return merge_word_encode(word, merges, out);
+    return merge_word_encode(word, model->merges, out);
 }

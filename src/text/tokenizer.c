@@ -21,6 +21,7 @@ struct tokenizer {
     struct pretokenizer *pretokenizer;   // byte-level only
     bool space_prefix;                   // SentencePiece: a space goes before each stretch of text
     bool squeeze_spaces;                 // SentencePiece: a row of spaces counts as one
+    bool words_apart;                    // SentencePiece: sentencepiece_words_apart()
     bool adds_bos;
     tern_token bos, eos, unknown; // -1: none
     tern_token ends[MAX_ENDS];    // [n_ends] tokens that end an answer
@@ -114,6 +115,7 @@ static tern_status open_sentencepiece(const struct gguf_file *file, struct token
     TRY(gguf_get_bool(file, "tokenizer.ggml.add_space_prefix", &tokenizer->space_prefix));
     TRY(gguf_get_bool(file, "tokenizer.ggml.remove_extra_whitespaces", &tokenizer->squeeze_spaces));
     TRY(vocabulary_read(file, VOCABULARY_SENTENCEPIECE, &tokenizer->vocabulary));
+    tokenizer->words_apart = sentencepiece_words_apart(&tokenizer->vocabulary);
     return sentencepiece_read_merges(file, &tokenizer->vocabulary, &tokenizer->merges);
 }
 
@@ -197,26 +199,32 @@ static tern_status encode_byte_level(struct encoder *encoder, const char *text, 
 }
 
 // The text as SentencePiece sees it: U+2581 is a space like any other.
-static tern_status normalise_spaces(struct encoder *encoder, const char *text, size_t length)
+static tern_status normalise_spaces(const struct tokenizer *tokenizer, const char *text, size_t length,
+                                    struct buffer *out)
 {
-    struct buffer *out = &encoder->normal;
     out->length = 0;
     TRY(buffer_reserve(out, length + 1));
-    if (encoder->tokenizer->space_prefix) TRY(buffer_append(out, " ", 1));
+    if (tokenizer->space_prefix) TRY(buffer_append(out, " ", 1));
     for (size_t i = 0; i < length;) {
         bool mark = length - i >= 3 && memcmp(text + i, "\xE2\x96\x81", 3) == 0;
-        TRY(buffer_append(out, mark ? " " : text + i, 1));
+        char c = mark ? ' ' : text[i];
+        bool extra = c == ' ' && (out->length == 0 || out->data[out->length - 1] == ' ');
+        if (!extra || !tokenizer->squeeze_spaces) TRY(buffer_append(out, &c, 1));
         i += mark ? 3 : 1;
     }
+    if (tokenizer->squeeze_spaces && out->length > 0 && out->data[out->length - 1] == ' ') out->length--;
     return TERN_OK;
 }
 
 static tern_status encode_sentencepiece(struct encoder *encoder, const char *text, size_t length)
 {
     const struct tokenizer *tokenizer = encoder->tokenizer;
-    TRY(normalise_spaces(encoder, text, length));
-    return sentencepiece_encode(&tokenizer->vocabulary, &tokenizer->merges, tokenizer->unknown, encoder->normal.data,
-                                encoder->normal.length, &encoder->word, &encoder->tokens);
+    struct sentencepiece model = {.vocabulary = &tokenizer->vocabulary,
+                                  .merges = &tokenizer->merges,
+                                  .unknown = tokenizer->unknown,
+                                  .words_apart = tokenizer->words_apart};
+    TRY(normalise_spaces(tokenizer, text, length, &encoder->normal));
+    return sentencepiece_encode(&model, encoder->normal.data, encoder->normal.length, &encoder->word, &encoder->tokens);
 }
 
 // A stretch of text between special tokens.

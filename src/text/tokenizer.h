@@ -15,7 +15,7 @@ void tokenizer_close(struct tokenizer *tokenizer); // NULL is fine
 
 int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer); // number of ids
 
-// flags: TERN_TOKENIZE_*. Any bytes are accepted: each byte that is no valid UTF-8 goes in as U+FFFD, as Hugging Face
+// flags: TERN_TOKENIZE_*. Any bytes are accepted: broken UTF-8 goes in as U+FFFD, as Hugging Face
 // does with text decoded by errors="replace". *tokens is malloc'd (NULL if *count is 0). Takes time close to linear.
 tern_status tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length, unsigned flags,
                              tern_token **tokens, size_t *count);

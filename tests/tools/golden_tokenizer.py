@@ -208,17 +208,26 @@ def train_sentencepiece(size):
     single = [t for t in pieces_of["vocab"] if t not in merged]
     for token in list(merged) + single:  # as in Llama 2: what merges first stands first, single characters last
         vocab.setdefault(token, len(vocab))
-    tokenizer = sentencepiece_tokenizer(vocab)
+    tokenizer = sentencepiece_tokenizer(vocab, sentencepiece_scores(vocab))
     tokenizer.add_special_tokens([AddedToken(s, special=True, normalized=False) for s in ("<unk>", "<s>", "</s>")])
     add_tokens(tokenizer)
     return tokenizer
 
 
-def sentencepiece_tokenizer(vocab):
-    """Merges from tokens in the order of their ids (transformers' generate_merges)."""
+def sentencepiece_scores(vocab):
+    """As in Llama 2: the sooner a piece was found the higher; rows of spaces, found by nobody, are the last to merge."""
+    return {token: -1e9 if set(token) == {"\u2581"} else float(-max(0, i - 259)) for token, i in vocab.items()}
+
+
+def sentencepiece_tokenizer(vocab, scores):
+    """Merges from the scores of what they make (transformers' generate_merges)."""
     merges = []
     for token in list(vocab)[259:]:
-        merges += [(token[:i], token[i:]) for i in range(1, len(token)) if token[:i] in vocab and token[i:] in vocab]
+        cuts = [(token[:i], token[i:]) for i in range(1, len(token))]
+        cuts = [c for c in cuts if c[0] in vocab and c[1] in vocab]
+        merges += [(a, b, scores[token]) for a, b in sorted(cuts, key=lambda c: (vocab[c[0]], vocab[c[1]]))]
+    merges.sort(key=lambda m: (m[2], len(m[0]), len(m[1])), reverse=True)
+    merges = [m[:2] for m in merges]
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
     return tokenizer
@@ -229,7 +238,8 @@ def from_gguf(kind, path):
     fields = {k: f.contents() for k, f in gguf.GGUFReader(path).fields.items() if k.startswith("tokenizer.ggml.")}
     tokens, types = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
     if CONFIGS[kind] is None:
-        tokenizer = sentencepiece_tokenizer({t: i for i, t in enumerate(tokens)})
+        scores = dict(zip(tokens, fields["tokenizer.ggml.scores"]))
+        tokenizer = sentencepiece_tokenizer({t: i for i, t in enumerate(tokens)}, scores)
     else:
         normalizer, pre_tokenizer, whole_words = CONFIGS[kind]
         merges = [tuple(m.split(" ")) for m in fields["tokenizer.ggml.merges"]]
@@ -262,7 +272,8 @@ def write_vocabulary(kind, tokenizer, path):
         for i in range(256):
             kinds[vocab[f"<0x{i:02X}>"]] = gguf.TokenType.BYTE
         writer.add_tokenizer_model("llama")
-        writer.add_token_scores([float(-max(0, i - 259)) for i in range(n_tokens)])
+        scores = sentencepiece_scores(vocab)
+        writer.add_token_scores([scores[token] for token in tokens])
         writer.add_bos_token_id(vocab["<s>"])
         writer.add_eos_token_id(vocab["</s>"])
         writer.add_unk_token_id(vocab["<unk>"])
