@@ -1,0 +1,15 @@
+// The commands; each gets the words after its name and returns an enum exit_code.
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/options.h"
+#include "cli/terminal.h"
+
+extern const struct command command_run, command_info, command_tokenize, command_bench;
+
+int run_main(int argc, char **argv);
+int info_main(int argc, char **argv);
+int tokenize_main(int argc, char **argv);
+int bench_main(int argc, char **argv);
+
+#endif
