@@ -41,15 +41,18 @@ FORBIDDEN = [
 
 CODE = (".c", ".h")
 TEXT = CODE + (".py", ".sh", ".md", ".cmake", ".txt", ".in", ".json")
-DATA = ("tests/golden", "tests/bad", "tests/fuzz/corpus", "build", ".git")
+PROGRAMS = CODE + (".py",)
+DATA = ("tests/golden", "tests/bad", "tests/fuzz/corpus")  # but for the programs among it
+FOREIGN = ("build", ".git")
 
 
 def files(root, suffixes, folders=(".",)):
-    """The project's own text files, not test data, with paths relative to the root."""
+    """The project's own text files, not test data, as (path from the root, path)."""
     for folder in folders:
         for path in sorted((root / folder).rglob("*")):
             name = path.relative_to(root).as_posix()
-            own = not any(name == data or name.startswith(data + "/") for data in DATA)
+            others = FOREIGN if path.suffix in PROGRAMS else FOREIGN + DATA
+            own = not any(name == other or name.startswith(other + "/") for other in others)
             kind = path.suffix in suffixes or (TEXT is suffixes and name.split("/")[0] in ("scripts", ".ci"))
             if own and kind and path.is_file() and "__pycache__" not in name:
                 yield name, path
