@@ -33,7 +33,8 @@ static tern_status rank_tokens(const struct gguf_file *file, const struct gguf_a
         memcpy(&sorted[i].score, scores->data + 4 * i, sizeof(float));
         sorted[i].id = (tern_token)i;
         if (isnan(sorted[i].score)) {
-            return status_fail(TERN_BAD_FILE, "%s: %s: token %zu has no number for a score", file->path, scores_key, i);
+            return status_fail(TERN_BAD_FILE, "%s: %s: the score of token %zu is not a number", file->path, scores_key,
+                               i);
         }
     }
     qsort(sorted, (size_t)scores->count, sizeof *sorted, compare_scores);

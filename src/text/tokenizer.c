@@ -80,10 +80,18 @@ static tern_status read_ends(const struct gguf_file *file, struct tokenizer *tok
     return TERN_OK;
 }
 
+// The first token of that type, -1 if none.
+static tern_token find_type(const struct vocabulary *vocabulary, enum token_type type)
+{
+    const uint8_t *found = memchr(vocabulary->types, (int)type, (size_t)vocabulary->n_tokens);
+    return found ? (tern_token)(found - vocabulary->types) : -1;
+}
+
 static tern_status read_ids(const struct gguf_file *file, struct tokenizer *tokenizer)
 {
     int32_t n_tokens = tokenizer->vocabulary.n_tokens;
-    tokenizer->bos = tokenizer->eos = tokenizer->unknown = -1;
+    tokenizer->bos = tokenizer->eos = -1;
+    tokenizer->unknown = find_type(&tokenizer->vocabulary, TOKEN_UNKNOWN);
     TRY(vocabulary_read_id(file, "tokenizer.ggml.bos_token_id", n_tokens, &tokenizer->bos));
     TRY(vocabulary_read_id(file, "tokenizer.ggml.eos_token_id", n_tokens, &tokenizer->eos));
     TRY(vocabulary_read_id(file, "tokenizer.ggml.unknown_token_id", n_tokens, &tokenizer->unknown));
