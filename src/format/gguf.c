@@ -281,7 +281,7 @@ static bool layout_fits(const struct loader *l, const struct placement *place, e
     *needs = 0;
     if (!measure_tensor(&tensor)) return false;
     *needs = tensor.bytes;
-    if (place->last && tensor.bytes == place->span) return true;
+    if (tensor.bytes == place->span) return true; // off the alignment only where nothing follows
     if (__builtin_add_overflow(tensor.bytes, alignment - 1, &padded)) return false;
     return (padded & ~(alignment - 1)) == place->span;
 }

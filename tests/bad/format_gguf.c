@@ -311,6 +311,15 @@ static void overlapping_tensors(struct buffer *b)
     image_fill(b, 96, 0);
 }
 
+static void overlapping_out_of_order(struct buffer *b)
+{
+    image_begin(b, 3, 2, 0);
+    image_tensor(b, "behind", 0, 4, 1, 32);
+    image_tensor(b, "before", 0, 12, 1, 0);
+    image_align(b, 32);
+    image_fill(b, 64, 0);
+}
+
 static void tensors_in_one_place(struct buffer *b)
 {
     image_begin(b, 3, 2, 0);
@@ -400,6 +409,8 @@ static const struct {
     {i2_s_without_tail, TERN_BAD_FILE, "tensor t: needs 96 bytes at offset 0, the file leaves 64"},
     {no_data_at_all, TERN_BAD_FILE, "tensor t: needs 16 bytes at offset 0, the file leaves 0"},
     {overlapping_tensors, TERN_BAD_FILE, "tensor second: needs 48 bytes at offset 0, tensor third starts after 32"},
+    {overlapping_out_of_order, TERN_BAD_FILE,
+     "tensor before: needs 48 bytes at offset 0, tensor behind starts after 32"},
     {tensors_in_one_place, TERN_BAD_FILE, "tensor a: needs 16 bytes at offset 0, tensor b starts after 0"},
     {repeated_tensor, TERN_BAD_FILE, "tensor t: appears twice"},
     {type_42_that_both_fit, TERN_BAD_FILE,
