@@ -253,7 +253,7 @@ tern_status weights_measure(const struct gguf_file *file, const struct config *c
     tern_status status = loader_open(file, config, &loader);
     for (size_t i = 0; status == TERN_OK && i < loader.n_entries; i++) {
         const struct entry *entry = &loader.entries[i];
-        uint64_t bytes = 0;
+        uint64_t bytes = entry->vector != NULL ? entry->tensor->dims[0] * sizeof(float) : 0;
         if (entry->matrix != NULL) status = device_measure_weight(entry->tensor, entry->token_scales, &bytes);
         *copied += bytes;
         if (bytes == 0) *kept += entry->tensor->bytes;

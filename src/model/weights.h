@@ -40,8 +40,8 @@ void weights_free(struct weights *weights);
 // Bytes that decoding one token reads from memory (each matrix once; of the embedding only if it is the head).
 uint64_t weights_bytes_per_token(const struct weights *weights);
 
-// What weights_load would need, without loading: bytes of memory for matrices that the device copies, and bytes of the
-// file that stay in use. Errors as weights_load.
+// What weights_load would need, without loading: bytes of memory for what is copied, and bytes of the file that
+// stay in use. Errors as weights_load.
 tern_status weights_measure(const struct gguf_file *file, const struct config *config, uint64_t *copied,
                             uint64_t *kept);
 
