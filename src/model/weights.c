@@ -32,7 +32,7 @@ enum { ENTRIES_PER_LAYER = 13, ENTRIES_OUTSIDE = 4, NAME_BYTES = 64 };
 static tern_status find(const struct loader *loader, const char *name, int64_t rows, int64_t columns,
                         const struct tensor **out)
 {
-    const struct tensor *tensor = gguf_find_tensor(loader->file, name);
+    const struct tensor *tensor = *out = gguf_find_tensor(loader->file, name);
     if (tensor == NULL)
         return status_fail(TERN_BAD_FILE, "%s: tensor %s is missing, architecture %s needs it", loader->file->path,
                            name, loader->config->architecture);
@@ -40,7 +40,6 @@ static tern_status find(const struct loader *loader, const char *name, int64_t r
         return status_fail(TERN_BAD_FILE, "%s: tensor %s is %llu x %llu, expected %lld x %lld (rows x columns)",
                            loader->file->path, name, (unsigned long long)tensor->rows,
                            (unsigned long long)tensor->dims[0], (long long)rows, (long long)columns);
-    *out = tensor;
     return TERN_OK;
 }
 
