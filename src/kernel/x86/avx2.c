@@ -35,8 +35,8 @@ static float group_absmax(const float *x, int64_t n)
 SPECIALISE void quantise_32(const float *x, float inverse, int8_t *q)
 {
     __m256i v[4];
-    UNROLL for (int i = 0; i < 4; i++) v[i] =
-        _mm256_cvtps_epi32(_mm256_mul_ps(finite_or_zero(_mm256_loadu_ps(x + 8 * i)), _mm256_set1_ps(inverse)));
+    foreach (i, 4)
+        v[i] = _mm256_cvtps_epi32(_mm256_mul_ps(finite_or_zero(_mm256_loadu_ps(x + 8 * i)), _mm256_set1_ps(inverse)));
     __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
     store_256(q, _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
 }
@@ -91,8 +91,7 @@ static float sum_of_squares(const float *x, int64_t n)
     __m256 acc[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     int64_t i = 0;
     for (; i + 16 <= n; i += 16)
-        UNROLL for (int h = 0; h < 2; h++)
-        {
+        foreach (h, 2) {
             __m256 v = _mm256_loadu_ps(x + i + 8 * h);
             acc[h] = _mm256_fmadd_ps(v, v, acc[h]);
         }
@@ -204,7 +203,7 @@ const struct kernels kernel_avx2 = {
     .table_build = lookup_build,
     .table_tokens = LOOKUP_TOKENS,
     .multiply = multiply,
-    .token_tile = BATCH_MAX,
+    .token_tile = BATCH_LARGE,
     .scratch_bytes = scratch_bytes,
     .rms_norm = rms_norm,
     .add = add,
@@ -213,5 +212,5 @@ const struct kernels kernel_avx2 = {
     .rope = rope,
     .to_half = to_half,
     .attend = attend,
-    .attention_scratch_bytes = 2 * ATTENTION_FLOATS * (int64_t)sizeof(float),
+    .attention_scratch_bytes = 0,
 };

@@ -14,8 +14,10 @@
 enum {
     LOOKUP_TOKENS = 8,     // up to here lookup is faster
     NIBBLE_BYTES = 32,     // of a nibble position's table: low bytes of its 16 sums, then high bytes
-    PREFETCH_BYTES = 2304, // ahead of the byte in use
-    BATCH_MAX = 32,        // tokens of a batch: lanes of int16 in two vectors
+    PREFETCH_BYTES = 8192, // ahead of the byte in use; with a quarter of it decoding is a third slower
+    BATCH_SMALL = 16,      // tokens of a batch: lanes of int16 in one vector,
+    BATCH_LARGE = 32,      // or in two
+    SMALL_TOKENS = 22,     // up to here a small batch, and lookup for the rest, is faster than a large one
     BLOCK_TILES = 64,      // tiles that share the sums of a batch
     TABLES_BYTES = 65536,  // of sums: as many chunks at a time as stay in the first level of cache
     LINES = 256,           // sums of a chunk: one for each value of a byte
@@ -51,15 +53,14 @@ static void lookup_build_bits(const int8_t *q, int64_t columns, uint8_t *table)
 {
     const __m256i index = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     __m256i sign[4];
-    UNROLL for (int k = 0; k < 4; k++)
-    {
+    foreach (k, 4) {
         __m256i bit = _mm256_and_si256(_mm256_srli_epi16(index, k), _mm256_set1_epi16(1));
         sign[k] = _mm256_sub_epi16(_mm256_add_epi16(bit, bit), _mm256_set1_epi16(1));
     }
     for (int64_t i = 0; i < columns; i += 4, table += NIBBLE_BYTES) {
         __m256i sums = _mm256_setzero_si256();
-        UNROLL for (int k = 0; k < 4; k++) sums =
-            _mm256_add_epi16(sums, _mm256_sign_epi16(_mm256_set1_epi16(q[i + k]), sign[k]));
+        foreach (k, 4)
+            sums = _mm256_add_epi16(sums, _mm256_sign_epi16(_mm256_set1_epi16(q[i + k]), sign[k]));
         lookup_store(sums, table);
     }
 }
@@ -91,8 +92,7 @@ SPECIALISE void group_finish(struct row_sums s, const uint8_t *scales, float x_s
 {
     __m128i quarter[4] = {_mm256_castsi256_si128(s.low), _mm256_castsi256_si128(s.high),
                           _mm256_extracti128_si256(s.low, 1), _mm256_extracti128_si256(s.high, 1)};
-    UNROLL for (int i = 0; i < 4; i++)
-    {
+    foreach (i, 4) {
         __m256 dot = _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(quarter[i]));
         __m256 factor = _mm256_mul_ps(load_halves(scales + 16 * i), _mm256_set1_ps(x_scale));
         acc[i] = _mm256_fmadd_ps(dot, factor, acc[i]);
@@ -120,27 +120,30 @@ SPECIALISE void lookup_tile(const struct multiply *job, int64_t tile, int64_t to
     const __m256i nibble = _mm256_set1_epi8(15);
     int64_t group_bytes = tile_code_bytes(w);
     __m256 acc[2][4];
-    UNROLL for (int t = 0; t < n; t++) UNROLL for (int i = 0; i < 4; i++) acc[t][i] = _mm256_setzero_ps();
+    foreach (t, n)
+        foreach (i, 4)
+            acc[t][i] = _mm256_setzero_ps();
     for (int64_t g = 0; g < w->n_groups; g++) {
         struct row_sums sums[2];
-        UNROLL for (int t = 0; t < n; t++) sums[t].low = sums[t].high = _mm256_setzero_si256();
+        foreach (t, n)
+            sums[t].low = sums[t].high = _mm256_setzero_si256();
         for (int64_t i = 0; i < group_bytes; i += TILE_ROWS, table += 2 * NIBBLE_BYTES) {
             __m256i bytes = load_256(codes + i);
             _mm_prefetch((const char *)(codes + i + PREFETCH_BYTES), _MM_HINT_T0);
             __m256i low = _mm256_and_si256(bytes, nibble);
             __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble);
-            UNROLL for (int t = 0; t < n; t++)
-            {
+            foreach (t, n) {
                 lookup_add(&sums[t], low, table + t * table_bytes);
                 lookup_add(&sums[t], high, table + t * table_bytes + NIBBLE_BYTES);
             }
         }
         codes += group_bytes;
-        UNROLL for (int t = 0; t < n; t++)
+        foreach (t, n)
             group_finish(sums[t], codes, x->scale[(token + t) * x->n_scales + g * w->group / 128], acc[t]);
         codes += TILE_ROWS * 2;
     }
-    UNROLL for (int t = 0; t < n; t++) tile_store(job, tile, token + t, acc[t]);
+    foreach (t, n)
+        tile_store(job, tile, token + t, acc[t]);
 }
 
 static void lookup_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token,
@@ -175,15 +178,15 @@ struct russians {
 static int64_t russians_bytes(int64_t n_tiles)
 {
     int64_t rows = min_i64(n_tiles, BLOCK_TILES) * TILE_ROWS;
-    return TABLES_BYTES + 128 * BATCH_MAX * 2 + rows * BATCH_MAX * (2 + 4);
+    return TABLES_BYTES + 128 * BATCH_LARGE * 2 + rows * BATCH_LARGE * (2 + 4);
 }
 
 static struct russians russians_place(uint8_t *scratch, int64_t n_tiles)
 {
     int64_t rows = min_i64(n_tiles, BLOCK_TILES) * TILE_ROWS;
-    uint8_t *columns = scratch + TABLES_BYTES, *sums = columns + 128 * BATCH_MAX * 2;
+    uint8_t *columns = scratch + TABLES_BYTES, *sums = columns + 128 * BATCH_LARGE * 2;
     return (struct russians){(int16_t *)scratch, (int16_t *)columns, (int16_t *)sums,
-                             (float *)(sums + rows * BATCH_MAX * 2)};
+                             (float *)(sums + rows * BATCH_LARGE * 2)};
 }
 
 // 16 x 16 bytes: interleaving the two halves four times turns them over.
@@ -191,12 +194,12 @@ SPECIALISE void transpose_bytes(__m128i v[16])
 {
     for (int round = 0; round < 4; round++) {
         __m128i t[16];
-        UNROLL for (int i = 0; i < 8; i++)
-        {
+        foreach (i, 8) {
             t[2 * i] = _mm_unpacklo_epi8(v[i], v[i + 8]);
             t[2 * i + 1] = _mm_unpackhi_epi8(v[i], v[i + 8]);
         }
-        UNROLL for (int i = 0; i < 16; i++) v[i] = t[i];
+        foreach (i, 16)
+            v[i] = t[i];
     }
 }
 
@@ -230,8 +233,10 @@ SPECIALISE void russians_trits(const int16_t *columns, int batch, int codes, int
                 for (int c1 = 0; c1 < codes; c1++, s[1] = _mm256_add_epi16(s[1], x[1])) {
                     int16_t *line = table + (c1 << 2 | c2 << 4 | c3 << 6) * batch + lane;
                     s[0] = s[1];
-                    UNROLL for (int c0 = 0; c0 < codes; c0++, s[0] = _mm256_add_epi16(s[0], x[0]))
+                    foreach (c0, codes) {
                         store_256(line + c0 * batch, s[0]);
+                        s[0] = _mm256_add_epi16(s[0], x[0]);
+                    }
                 }
             }
         }
@@ -272,14 +277,16 @@ SPECIALISE void russians_pass(const int16_t *tables, const uint8_t *chunks, int 
                               int16_t *sums)
 {
     for (int r = 0; r < TILE_ROWS; r++, sums += batch) {
-        __m256i s[BATCH_MAX / 16];
-        UNROLL for (int v = 0; v < batch / 16; v++) s[v] = first ? _mm256_setzero_si256() : load_256(sums + 16 * v);
-        UNROLL for (int c = 0; c < n_chunks; c++)
-        {
+        __m256i s[BATCH_LARGE / 16];
+        foreach (v, batch / 16)
+            s[v] = first ? _mm256_setzero_si256() : load_256(sums + 16 * v);
+        foreach (c, n_chunks) {
             const int16_t *line = tables + (c * LINES + chunks[c * TILE_ROWS + r]) * batch;
-            UNROLL for (int v = 0; v < batch / 16; v++) s[v] = _mm256_add_epi16(s[v], load_256(line + 16 * v));
+            foreach (v, batch / 16)
+                s[v] = _mm256_add_epi16(s[v], load_256(line + 16 * v));
         }
-        UNROLL for (int v = 0; v < batch / 16; v++) store_256(sums + 16 * v, s[v]);
+        foreach (v, batch / 16)
+            store_256(sums + 16 * v, s[v]);
     }
 }
 
@@ -290,11 +297,10 @@ SPECIALISE void russians_finish(const int16_t *sums, const uint8_t *scales, cons
     for (int i = 0; i < TILE_ROWS; i += 8)
         _mm256_storeu_ps(w_scale + i, load_halves(scales + 2 * i));
     for (int r = 0; r < TILE_ROWS; r++)
-        UNROLL for (int t = 0; t < batch; t += 8)
-        {
-            float *a = acc + r * batch + t;
-            __m256 dot = _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(load_128(sums + r * batch + t)));
-            __m256 factor = _mm256_mul_ps(_mm256_set1_ps(w_scale[r]), _mm256_loadu_ps(x_scale + t));
+        foreach (v, batch / 8) {
+            float *a = acc + r * batch + 8 * v;
+            __m256 dot = _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(load_128(sums + r * batch + 8 * v)));
+            __m256 factor = _mm256_mul_ps(_mm256_set1_ps(w_scale[r]), _mm256_loadu_ps(x_scale + 8 * v));
             _mm256_storeu_ps(a, _mm256_fmadd_ps(dot, factor, _mm256_loadu_ps(a)));
         }
 }
@@ -304,7 +310,7 @@ struct russians_step {
     struct russians memory;
     const uint8_t *codes; // of the first tile's group
     int64_t tile_bytes, n_tiles, group_bytes;
-    float x_scale[BATCH_MAX];
+    float x_scale[BATCH_LARGE];
 };
 
 SPECIALISE void russians_group(const struct russians_step *step, enum matrix_kind kind, int batch)
@@ -382,14 +388,14 @@ static void russians_multiply(const struct multiply *job, int64_t tile, int64_t 
 {
     for (; tile < tile_end; tile += BLOCK_TILES) {
         int64_t end = min_i64(tile + BLOCK_TILES, tile_end);
-        if (job->w->kind == MATRIX_TRITS && n <= 16)
-            russians_block(job, MATRIX_TRITS, 16, tile, end, token, n, scratch);
+        if (job->w->kind == MATRIX_TRITS && n <= BATCH_SMALL)
+            russians_block(job, MATRIX_TRITS, BATCH_SMALL, tile, end, token, n, scratch);
         else if (job->w->kind == MATRIX_TRITS)
-            russians_block(job, MATRIX_TRITS, 32, tile, end, token, n, scratch);
-        else if (n <= 16)
-            russians_block(job, MATRIX_BITS, 16, tile, end, token, n, scratch);
+            russians_block(job, MATRIX_TRITS, BATCH_LARGE, tile, end, token, n, scratch);
+        else if (n <= BATCH_SMALL)
+            russians_block(job, MATRIX_BITS, BATCH_SMALL, tile, end, token, n, scratch);
         else
-            russians_block(job, MATRIX_BITS, 32, tile, end, token, n, scratch);
+            russians_block(job, MATRIX_BITS, BATCH_LARGE, tile, end, token, n, scratch);
     }
 }
 
@@ -410,24 +416,29 @@ SPECIALISE void float_rows(const struct multiply *job, enum matrix_kind kind, co
     const int per_byte = kind == MATRIX_TRITS ? 4 : 8, bits = 8 / per_byte;
     const int64_t stride = job->x->columns, group_bytes = tile_code_bytes(job->w);
     const float *x = job->x->f32 + token * stride;
-    UNROLL for (int t = 0; t < n; t++) UNROLL for (int v = 0; v < vectors; v++) acc[t][v] = _mm256_setzero_ps();
+    foreach (t, n)
+        foreach (v, vectors)
+            acc[t][v] = _mm256_setzero_ps();
     for (int64_t g = 0; g < job->w->n_groups; g++, codes += group_bytes + TILE_ROWS * 2) {
         __m256 sum[4][4];
-        UNROLL for (int t = 0; t < n; t++) UNROLL for (int v = 0; v < vectors; v++) sum[t][v] = _mm256_setzero_ps();
+        foreach (t, n)
+            foreach (v, vectors)
+                sum[t][v] = _mm256_setzero_ps();
         for (int64_t i = 0; i < group_bytes; i += TILE_ROWS, x += per_byte) {
             __m256i rows[4];
-            UNROLL for (int v = 0; v < vectors; v++) rows[v] =
-                _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(codes + i + row + 8 * v)));
-            UNROLL for (int k = 0; k < per_byte; k++) UNROLL for (int v = 0; v < vectors; v++)
-            {
-                __m256 weights = code_weights(rows[v], kind);
-                rows[v] = _mm256_srli_epi32(rows[v], bits);
-                UNROLL for (int t = 0; t < n; t++) sum[t][v] =
-                    _mm256_fmadd_ps(weights, _mm256_set1_ps(x[t * stride + k]), sum[t][v]);
-            }
+            foreach (v, vectors)
+                rows[v] = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(codes + i + row + 8 * v)));
+            foreach (k, per_byte)
+                foreach (v, vectors) {
+                    __m256 weights = code_weights(rows[v], kind);
+                    rows[v] = _mm256_srli_epi32(rows[v], bits);
+                    foreach (t, n)
+                        sum[t][v] = _mm256_fmadd_ps(weights, _mm256_set1_ps(x[t * stride + k]), sum[t][v]);
+                }
         }
-        UNROLL for (int t = 0; t < n; t++) UNROLL for (int v = 0; v < vectors; v++) acc[t][v] =
-            _mm256_fmadd_ps(sum[t][v], load_halves(codes + group_bytes + 2 * row + 16 * v), acc[t][v]);
+        foreach (t, n)
+            foreach (v, vectors)
+                acc[t][v] = _mm256_fmadd_ps(sum[t][v], load_halves(codes + group_bytes + 2 * row + 16 * v), acc[t][v]);
     }
 }
 
@@ -480,8 +491,11 @@ static void tiles_multiply(const struct multiply *job, int64_t tile, int64_t til
         float_multiply(job, tile, tile_end, token, token_end);
         return;
     }
-    for (; token_end - token > LOOKUP_TOKENS; token += min_i64(BATCH_MAX, token_end - token))
-        russians_multiply(job, tile, tile_end, token, min_i64(BATCH_MAX, token_end - token), scratch);
+    while (token_end - token > LOOKUP_TOKENS) {
+        int64_t n = min_i64(token_end - token, token_end - token > SMALL_TOKENS ? BATCH_LARGE : BATCH_SMALL);
+        russians_multiply(job, tile, tile_end, token, n, scratch);
+        token += n;
+    }
     if (token < token_end) lookup_multiply(job, tile, tile_end, token, token_end, scratch);
 }
 

@@ -9,8 +9,12 @@
 // Functions whose counts are constants in every call: the compiler makes one copy for each, with arrays in registers.
 #define SPECIALISE static inline __attribute__((always_inline))
 
-// A loop over registers: unrolled, so that the array which it walks needs no memory.
-#define UNROLL _Pragma("GCC unroll 16")
+// A loop over registers, i = 0 .. n - 1: unrolled, so that the array which it walks needs no memory.
+#ifdef __clang__
+#define foreach(i, n) _Pragma("clang loop unroll(full)") for (int i = 0; i < (n); i++)
+#else
+#define foreach(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
+#endif
 
 SPECIALISE __m256i load_256(const void *p)
 {
@@ -85,20 +89,20 @@ SPECIALISE void transpose_floats(__m256 v[8])
 {
     __m256 t[8];
     for (int round = 0; round < 2; round++) { // quarters of the two halves
-        UNROLL for (int i = 0; i < 4; i++)
-        {
+        foreach (i, 4) {
             int half = i / 2 * 4, j = i % 2;
             t[half + 2 * j] = _mm256_unpacklo_ps(v[half + j], v[half + j + 2]);
             t[half + 2 * j + 1] = _mm256_unpackhi_ps(v[half + j], v[half + j + 2]);
         }
-        UNROLL for (int i = 0; i < 8; i++) v[i] = t[i];
+        foreach (i, 8)
+            v[i] = t[i];
     }
-    UNROLL for (int i = 0; i < 4; i++)
-    {
+    foreach (i, 4) {
         t[i] = _mm256_permute2f128_ps(v[i], v[i + 4], 0x20);
         t[i + 4] = _mm256_permute2f128_ps(v[i], v[i + 4], 0x31);
     }
-    UNROLL for (int i = 0; i < 8; i++) v[i] = t[i];
+    foreach (i, 8)
+        v[i] = t[i];
 }
 
 #endif
