@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "base/buffer.h"
+#include "../support/gguf_image.h"
 #include "base/mapped_file.h"
 
 // ---- Known answers --------------------------------------------------------------------------------------------------
@@ -108,79 +108,48 @@ struct image {
     uint64_t n_pairs;
 };
 
-static void put(struct image *image, const void *data, size_t length)
+// The full key of a name, until the next call.
+static const char *count_key(struct image *image, const char *name)
 {
-    assert_int_equal(buffer_append(&image->bytes, data, length), TERN_OK);
-}
-
-static void put_u32(struct image *image, uint32_t value)
-{
-    put(image, &value, sizeof value);
-}
-
-static void put_u64(struct image *image, uint64_t value)
-{
-    put(image, &value, sizeof value);
-}
-
-static void put_string(struct image *image, const char *string)
-{
-    put_u64(image, strlen(string));
-    put(image, string, strlen(string));
-}
-
-static void put_key(struct image *image, const char *name, enum gguf_type type)
-{
-    char key[64];
+    static char key[64];
     snprintf(key, sizeof key, "tokenizer.ggml.%s", name);
-    put_string(image, key);
-    put_u32(image, type);
     image->n_pairs++;
+    return key;
 }
 
-static void put_string_pair(struct image *image, const char *name, const char *value)
+static void put_string(struct image *image, const char *name, const char *value)
 {
-    put_key(image, name, GGUF_STRING);
-    put_string(image, value);
+    image_key_string(&image->bytes, count_key(image, name), value);
 }
 
-static void put_u32_pair(struct image *image, const char *name, uint32_t value)
+static void put_u32(struct image *image, const char *name, uint32_t value)
 {
-    put_key(image, name, GGUF_U32);
-    put_u32(image, value);
+    image_key_number(&image->bytes, count_key(image, name), GGUF_U32, value, 4);
 }
 
-static void put_bool_pair(struct image *image, const char *name, bool value)
+static void put_bool(struct image *image, const char *name, bool value)
 {
-    put_key(image, name, GGUF_BOOL);
-    put(image, &value, 1);
+    image_key_number(&image->bytes, count_key(image, name), GGUF_BOOL, value, 1);
 }
 
 static void put_strings(struct image *image, const char *name, const char *const *strings, size_t count)
 {
-    put_key(image, name, GGUF_ARRAY);
-    put_u32(image, GGUF_STRING);
-    put_u64(image, count);
+    image_key_array(&image->bytes, count_key(image, name), GGUF_STRING, count);
     for (size_t i = 0; i < count; i++) {
-        put_string(image, strings[i]);
+        image_string(&image->bytes, strings[i]);
     }
 }
 
 static void put_numbers(struct image *image, const char *name, enum gguf_type type, const void *numbers, size_t count)
 {
-    put_key(image, name, GGUF_ARRAY);
-    put_u32(image, type);
-    put_u64(image, count);
-    put(image, numbers, 4 * count);
+    image_key_array(&image->bytes, count_key(image, name), type, count);
+    image_bytes(&image->bytes, numbers, 4 * count);
 }
 
 static void begin_image(struct image *image)
 {
     *image = (struct image){0};
-    put(image, "GGUF", 4);
-    put_u32(image, 3);
-    put_u64(image, 0); // tensors
-    put_u64(image, 0); // pairs: end_image() knows
+    image_begin(&image->bytes, 3, 0, 0); // the number of pairs: open_image() knows
 }
 
 // Opens the tokenizer of an image and frees the image. On failure *tokenizer is NULL and status_message() says why.
@@ -239,8 +208,8 @@ static struct small_vocabulary sentencepiece_vocabulary(void)
 static void put_vocabulary(struct image *image, const struct small_vocabulary *vocabulary)
 {
     begin_image(image);
-    if (vocabulary->model) put_string_pair(image, "model", vocabulary->model);
-    if (vocabulary->pre) put_string_pair(image, "pre", vocabulary->pre);
+    if (vocabulary->model) put_string(image, "model", vocabulary->model);
+    if (vocabulary->pre) put_string(image, "pre", vocabulary->pre);
     if (vocabulary->n_tokens) put_strings(image, "tokens", vocabulary->tokens, vocabulary->n_tokens);
     if (vocabulary->n_types) put_numbers(image, "token_type", GGUF_I32, vocabulary->types, vocabulary->n_types);
     if (vocabulary->n_scores) put_numbers(image, "scores", GGUF_F32, vocabulary->scores, vocabulary->n_scores);
@@ -356,8 +325,8 @@ static void test_sentencepiece_spaces(void **state)
     struct tokenizer *tokenizer;
     struct small_vocabulary vocabulary = sentencepiece_vocabulary();
     put_vocabulary(&image, &vocabulary);
-    put_bool_pair(&image, "add_space_prefix", false);
-    put_bool_pair(&image, "remove_extra_whitespaces", true);
+    put_bool(&image, "add_space_prefix", false);
+    put_bool(&image, "remove_extra_whitespaces", true);
     assert_int_equal(open_image(&image, &tokenizer), TERN_OK);
     assert_ids(tokenizer, "ab", 0, "7");
     assert_ids(tokenizer, "  a   ab ", 0, "5 8");
@@ -372,11 +341,11 @@ static void test_bos_and_ends(void **state)
     struct tokenizer *tokenizer;
     struct small_vocabulary vocabulary = byte_level_vocabulary();
     put_vocabulary(&image, &vocabulary);
-    put_u32_pair(&image, "bos_token_id", 4);
-    put_u32_pair(&image, "eos_token_id", 6);
-    put_u32_pair(&image, "eot_token_id", 7);
-    put_u32_pair(&image, "eom_token_id", 2);
-    put_bool_pair(&image, "add_bos_token", true);
+    put_u32(&image, "bos_token_id", 4);
+    put_u32(&image, "eos_token_id", 6);
+    put_u32(&image, "eot_token_id", 7);
+    put_u32(&image, "eom_token_id", 2);
+    put_bool(&image, "add_bos_token", true);
     assert_int_equal(open_image(&image, &tokenizer), TERN_OK);
     assert_int_equal(tokenizer_bos(tokenizer), 4);
     assert_int_equal(tokenizer_eos(tokenizer), 6);
@@ -568,7 +537,7 @@ static void test_ids_out_of_range(void **state)
         char message[128];
         struct small_vocabulary vocabulary = byte_level_vocabulary();
         put_vocabulary(&image, &vocabulary);
-        put_u32_pair(&image, keys[i], 8);
+        put_u32(&image, keys[i], 8);
         assert_int_equal(open_image(&image, &tokenizer), TERN_BAD_FILE);
         snprintf(message, sizeof message, "test.gguf: tokenizer.ggml.%s is 8, but the vocabulary has 8 tokens",
                  keys[i]);
@@ -583,12 +552,12 @@ static void test_wrong_types(void **state)
     struct tokenizer *tokenizer;
     int32_t numbers[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     begin_image(&image);
-    put_string_pair(&image, "model", "gpt2");
+    put_string(&image, "model", "gpt2");
     put_numbers(&image, "tokens", GGUF_I32, numbers, 8);
     assert_int_equal(open_image(&image, &tokenizer), TERN_BAD_FILE);
     assert_non_null(strstr(status_message(), "tokenizer.ggml.tokens"));
     begin_image(&image);
-    put_u32_pair(&image, "model", 1);
+    put_u32(&image, "model", 1);
     assert_int_equal(open_image(&image, &tokenizer), TERN_BAD_FILE);
     assert_non_null(strstr(status_message(), "tokenizer.ggml.model"));
 }
