@@ -7,7 +7,8 @@
 
 enum {
     MAX_STEPS = 2,
-    MATCH_LIMIT = 10000000, // backtracking steps in one match; the patterns need a few for each character
+    STEPS_PER_BYTE = 16, // backtracking steps that one match may take; the patterns need one or two a character
+    STEPS_FOR_ALL = 1000,
     HEAP_LIMIT_KIB = 20000,
 };
 
@@ -60,7 +61,6 @@ const char *pretokenizer_kind_names(void)
 struct pretokenizer {
     int n_steps;
     pcre2_code *steps[MAX_STEPS];
-    pcre2_match_context *limits;
 };
 
 static tern_status compile(const char *pattern, pcre2_code **out)
@@ -81,10 +81,6 @@ static tern_status compile(const char *pattern, pcre2_code **out)
 
 static tern_status open_steps(const struct pretokenizer_kind *kind, struct pretokenizer *pretokenizer)
 {
-    pretokenizer->limits = pcre2_match_context_create(NULL);
-    if (!pretokenizer->limits) return status_fail(TERN_NO_MEMORY, "no memory for a pre-tokenizer");
-    pcre2_set_match_limit(pretokenizer->limits, MATCH_LIMIT);
-    pcre2_set_heap_limit(pretokenizer->limits, HEAP_LIMIT_KIB);
     for (int i = 0; i < MAX_STEPS && kind->patterns[i]; i++) {
         TRY(compile(kind->patterns[i], &pretokenizer->steps[i]));
         pretokenizer->n_steps++;
@@ -111,13 +107,13 @@ void pretokenizer_close(struct pretokenizer *pretokenizer)
     for (int i = 0; i < MAX_STEPS; i++) {
         pcre2_code_free(pretokenizer->steps[i]);
     }
-    pcre2_match_context_free(pretokenizer->limits);
     free(pretokenizer);
 }
 
 // One walk over a text: what all its steps share.
 struct walk {
     const struct pretokenizer *pretokenizer;
+    pcre2_match_context *limits;
     pcre2_match_data *matches[MAX_STEPS];
     pretokenizer_sink sink;
     void *context;
@@ -128,7 +124,7 @@ static tern_status find_match(const struct walk *walk, int step, const char *tex
                               size_t *start, size_t *end)
 {
     int count = pcre2_match(walk->pretokenizer->steps[step], (PCRE2_SPTR)text, length, from, PCRE2_NO_UTF_CHECK,
-                            walk->matches[step], walk->pretokenizer->limits);
+                            walk->matches[step], walk->limits);
     if (count == PCRE2_ERROR_NOMATCH) return TERN_OK;
     if (count < 0)
         return status_fail(TERN_LIMIT, "the pre-tokenizer gave up on a text at byte %zu (PCRE2 error %d)", from, count);
@@ -153,18 +149,36 @@ static tern_status split(const struct walk *walk, int step, const char *text, si
     return TERN_OK;
 }
 
+static tern_status open_walk(struct walk *walk, size_t length)
+{
+    size_t most = (UINT32_MAX - STEPS_FOR_ALL) / STEPS_PER_BYTE;
+    size_t steps = STEPS_PER_BYTE * (length < most ? length : most) + STEPS_FOR_ALL;
+    walk->limits = pcre2_match_context_create(NULL);
+    bool complete = walk->limits != NULL;
+    for (int i = 0; i < walk->pretokenizer->n_steps; i++) {
+        walk->matches[i] = pcre2_match_data_create(1, NULL);
+        complete = complete && walk->matches[i];
+    }
+    if (!complete) return status_fail(TERN_NO_MEMORY, "no memory for a pre-tokenizer");
+    pcre2_set_match_limit(walk->limits, (uint32_t)steps);
+    pcre2_set_heap_limit(walk->limits, HEAP_LIMIT_KIB);
+    return TERN_OK;
+}
+
+static void close_walk(struct walk *walk)
+{
+    for (int i = 0; i < MAX_STEPS; i++) {
+        pcre2_match_data_free(walk->matches[i]);
+    }
+    pcre2_match_context_free(walk->limits);
+}
+
 tern_status pretokenizer_split(const struct pretokenizer *pretokenizer, const char *text, size_t length,
                                pretokenizer_sink sink, void *context)
 {
     struct walk walk = {.pretokenizer = pretokenizer, .sink = sink, .context = context};
-    tern_status status = TERN_OK;
-    for (int i = 0; i < pretokenizer->n_steps && status == TERN_OK; i++) {
-        walk.matches[i] = pcre2_match_data_create(1, NULL);
-        if (!walk.matches[i]) status = status_fail(TERN_NO_MEMORY, "no memory for a pre-tokenizer");
-    }
+    tern_status status = open_walk(&walk, length);
     if (status == TERN_OK) status = split(&walk, 0, text, length);
-    for (int i = 0; i < pretokenizer->n_steps; i++) {
-        pcre2_match_data_free(walk.matches[i]);
-    }
+    close_walk(&walk);
     return status;
 }

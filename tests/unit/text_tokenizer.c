@@ -399,6 +399,29 @@ static void test_long_words_take_linear_time(void **state)
     free(text);
 }
 
+// PCRE2's bound on backtracking steps, 10 million unless set, must grow with the text.
+static void test_long_rows_of_spaces(void **state)
+{
+    (void)state;
+    enum { LENGTH = 11000000 };
+    struct small_vocabulary vocabulary = byte_level_vocabulary();
+    vocabulary.pre = "llama-bpe";
+    vocabulary.n_tokens = vocabulary.n_types = 7; // none for a space, so that this is about words alone
+    struct tokenizer *tokenizer = open_small(vocabulary);
+    char *text = malloc(LENGTH);
+    assert_non_null(text);
+    memset(text, ' ', LENGTH);
+    text[LENGTH - 1] = 'c';
+    tern_token *ids;
+    size_t count;
+    assert_int_equal(tokenizer_encode(tokenizer, text, LENGTH, 0, &ids, &count), TERN_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(ids[0], 2);
+    free(ids);
+    free(text);
+    tokenizer_close(tokenizer);
+}
+
 // 500,000 marks in no canonical order: utf8proc's own ordering would take minutes.
 static void test_many_marks_take_linear_time(void **state)
 {
@@ -589,6 +612,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_bos_and_ends),
         cmocka_unit_test(test_no_bos_where_there_is_none),
         cmocka_unit_test(test_long_words_take_linear_time),
+        cmocka_unit_test(test_long_rows_of_spaces),
         cmocka_unit_test(test_many_marks_take_linear_time),
         cmocka_unit_test(test_unknown_kinds),
         cmocka_unit_test(test_missing_parts),
