@@ -5,7 +5,8 @@
 static const struct kernels *const tables[] = {
     &kernel_reference,
 #if defined(__x86_64__)
-    &kernel_avx2, // kernel_avx512 goes here, and into kernel_names()
+    &kernel_avx2,
+    &kernel_avx512,
 #elif defined(__aarch64__)
     &kernel_neon,
 #endif
@@ -38,7 +39,7 @@ const struct kernels *kernel_select(const struct cpu_features *cpu, const char *
 const char *kernel_names(void)
 {
 #if defined(__x86_64__)
-    return "reference, avx2";
+    return "reference, avx2, avx512";
 #elif defined(__aarch64__)
     return "reference, neon";
 #else

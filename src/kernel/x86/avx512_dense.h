@@ -1,0 +1,265 @@
+// Products with dense matrices where they lie, in AVX-512.
+#ifndef KERNEL_X86_AVX512_DENSE_H
+#define KERNEL_X86_AVX512_DENSE_H
+
+#include "kernel/x86/avx512_vector.h"
+
+// ---- Blocks of 32, int8: a vector is one block of two rows, a 32-bit lane four of its elements
+
+enum {
+    BLOCK = 32,
+    BLOCK_ROWS = 8, // rows that go together: their scales make one vector
+    BLOCK_PAIRS = BLOCK_ROWS / 2,
+    BLOCK_TOKENS = 4,
+};
+
+// VPDPBUSD takes unsigned weights: Q8_0's are moved up by 128, Q4_0's nibbles stay as they are. What that adds to a
+// lane depends on the activations alone and is taken off beforehand.
+struct block_tokens {
+    int32_t *offset; // [n_tokens][columns / 4], lane by lane; not for Q4_1
+    float *sum;      // [n_tokens][columns / 32], sums of a block's activations, for Q4_1
+};
+
+static int64_t dense_scratch_bytes(const struct matrix *w, int64_t n_tokens)
+{
+    if (w->form != ACTIVATION_F32) return n_tokens * (w->columns + w->columns / 8);
+    // Rows of types that have no loader here.
+    return 4 * w->columns * (int64_t)sizeof(float);
+}
+
+static struct block_tokens block_tokens_fill(const struct multiply *job, int64_t token, int64_t n, void *scratch)
+{
+    const int64_t columns = job->w->columns;
+    const __m512i weight = _mm512_set1_epi8(job->w->type == DTYPE_Q4_0 ? 8 : job->w->type == DTYPE_Q8_0 ? -128 : 0);
+    struct block_tokens tokens = {scratch, (float *)scratch + n * columns / 4};
+    const int8_t *q = job->x->q + token * columns;
+    for (int64_t i = 0; i < n * columns; i += BLOCK) {
+        __m512i x = _mm512_castsi256_si512(load_256(q + i));
+        __m512i offset =
+            _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_dpbusd_epi32(_mm512_setzero_si512(), weight, x));
+        __m256i sums = _mm512_castsi512_si256(_mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), x));
+        _mm256_storeu_si256((__m256i *)(void *)(tokens.offset + i / 4), _mm512_castsi512_si256(offset));
+        tokens.sum[i / BLOCK] = (float)_mm512_reduce_add_epi32(_mm512_zextsi256_si512(sums));
+    }
+    return tokens;
+}
+
+// A block of two rows as unsigned bytes.
+SPECIALISE __m512i load_blocks(enum dtype type, const uint8_t *first, const uint8_t *second)
+{
+    if (type == DTYPE_Q8_0) return _mm512_xor_si512(load_pair(first + 2, second + 2), _mm512_set1_epi8(-128));
+    const int nibbles = type == DTYPE_Q4_1 ? 4 : 2;
+    __m256i low = _mm256_broadcastsi128_si256(load_128(first + nibbles));
+    __m256i high = _mm256_broadcastsi128_si256(load_128(second + nibbles));
+    __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    // Elements 0 .. 15 are the low nibbles, 16 .. 31 the high ones.
+    const __m512i shift = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4);
+    return _mm512_and_si512(_mm512_srlv_epi64(both, shift), _mm512_set1_epi8(15));
+}
+
+// The halves at `offset` of eight rows' blocks.
+SPECIALISE __m256 load_row_halves(const uint8_t *const row[BLOCK_ROWS], int64_t offset)
+{
+    uint16_t halves[BLOCK_ROWS];
+#pragma GCC unroll 8
+    for (int i = 0; i < BLOCK_ROWS; i++)
+        halves[i] = load_u16(row[i] + offset);
+    return _mm256_cvtph_ps(load_128(halves));
+}
+
+// Lanes 2p and 2p + 1 of v, eight times each.
+SPECIALISE __m512 spread_pair(__m256 v, int p)
+{
+    const __m512i first = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+    return _mm512_permutexvar_ps(_mm512_add_epi32(first, _mm512_set1_epi32(2 * p)), _mm512_castps256_ps512(v));
+}
+
+// Rows [row, row + 8) times tokens [t, t + n) of the call's. Rows beyond the matrix are its last one.
+SPECIALISE void multiply_blocks(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
+                                int64_t row, int64_t token, int64_t t, int n)
+{
+    const struct matrix *w = job->w;
+    const struct activations *x = job->x;
+    const int64_t n_blocks = w->columns / BLOCK;
+    const int64_t block_bytes = type == DTYPE_Q8_0 ? 34 : type == DTYPE_Q4_0 ? 18 : 20;
+    const int8_t *q = x->q + (token + t) * w->columns;
+    const float *x_scale = x->scale + (token + t) * x->n_scales;
+    const uint8_t *rows[BLOCK_ROWS];
+#pragma GCC unroll 8
+    for (int i = 0; i < BLOCK_ROWS; i++)
+        rows[i] = w->data + min_i64(row + i, w->rows - 1) * w->row_bytes;
+    __m512 lanes[BLOCK_TOKENS][BLOCK_PAIRS];
+    __m256 minimum_sum[BLOCK_TOKENS];
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++) {
+        minimum_sum[i] = _mm256_setzero_ps();
+#pragma GCC unroll 4
+        for (int p = 0; p < BLOCK_PAIRS; p++)
+            lanes[i][p] = _mm512_setzero_ps();
+    }
+    for (int64_t b = 0, at = 0; b < n_blocks; b++, at += block_bytes) {
+        const __m256 d = load_row_halves(rows, at);
+        const __m256 m = type == DTYPE_Q4_1 ? load_row_halves(rows, at + 2) : _mm256_setzero_ps();
+        __m512i activations[BLOCK_TOKENS];
+#pragma GCC unroll 4
+        for (int i = 0; i < n; i++) {
+            activations[i] = _mm512_broadcast_i64x4(load_256(q + i * w->columns + b * BLOCK));
+            if (type != DTYPE_Q4_1) continue;
+            float scale = x_scale[i * x->n_scales + b], sum = tokens->sum[(t + i) * n_blocks + b];
+            minimum_sum[i] =
+                _mm256_fmadd_ps(_mm256_set1_ps(sum), _mm256_mul_ps(m, _mm256_set1_ps(scale)), minimum_sum[i]);
+        }
+#pragma GCC unroll 4
+        for (int p = 0; p < BLOCK_PAIRS; p++) {
+            const __m512i weights = load_blocks(type, rows[2 * p] + at, rows[2 * p + 1] + at);
+            const __m512 d_pair = spread_pair(d, p);
+#pragma GCC unroll 4
+            for (int i = 0; i < n; i++) {
+                __m512i dot = _mm512_setzero_si512();
+                if (type != DTYPE_Q4_1)
+                    dot = _mm512_broadcast_i64x4(load_256(tokens->offset + (t + i) * (w->columns / 4) + b * 8));
+                dot = _mm512_dpbusd_epi32(dot, weights, activations[i]);
+                __m512 factor = _mm512_mul_ps(d_pair, _mm512_set1_ps(x_scale[i * x->n_scales + b]));
+                lanes[i][p] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), factor, lanes[i][p]);
+            }
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        float dots[BLOCK_ROWS], minimum[BLOCK_ROWS];
+        _mm256_storeu_ps(minimum, minimum_sum[i]);
+        for (int p = 0; p < BLOCK_PAIRS; p++) {
+            dots[2 * p] = vector_tree8(_mm512_castps512_ps256(lanes[i][p]));
+            dots[2 * p + 1] = vector_tree8(_mm512_extractf32x8_ps(lanes[i][p], 1));
+        }
+        float *out = job->out + (token + t + i) * job->out_stride + row;
+        for (int64_t r = 0; r < min_i64(BLOCK_ROWS, w->rows - row); r++)
+            out[r] = (type == DTYPE_Q4_1 ? dots[r] + minimum[r] : dots[r]) * w->scale;
+    }
+}
+
+SPECIALISE void multiply_blocks_tokens(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
+                                       int64_t row, int64_t token, int64_t n)
+{
+    int64_t t = 0;
+    for (; t + BLOCK_TOKENS <= n; t += BLOCK_TOKENS)
+        multiply_blocks(job, tokens, type, row, token, t, BLOCK_TOKENS);
+    for (; t + 2 <= n; t += 2)
+        multiply_blocks(job, tokens, type, row, token, t, 2);
+    if (t < n) multiply_blocks(job, tokens, type, row, token, t, 1);
+}
+
+static void dense_multiply_int8(const struct multiply *job, int64_t row, int64_t row_end, int64_t token,
+                                int64_t token_end, void *scratch)
+{
+    const int64_t n = token_end - token;
+    struct block_tokens tokens = block_tokens_fill(job, token, n, scratch);
+    for (; row < row_end; row += BLOCK_ROWS) {
+        if (job->w->type == DTYPE_Q8_0)
+            multiply_blocks_tokens(job, &tokens, DTYPE_Q8_0, row, token, n);
+        else if (job->w->type == DTYPE_Q4_0)
+            multiply_blocks_tokens(job, &tokens, DTYPE_Q4_0, row, token, n);
+        else
+            multiply_blocks_tokens(job, &tokens, DTYPE_Q4_1, row, token, n);
+    }
+}
+
+// ---- Floats: a vector is 16 columns of one row
+
+enum { FLOAT_ROWS = 4, FLOAT_TOKENS = 4 };
+
+// Elements [i, i + 16) of a row of F32, F16 or BF16 of which `mask` are there.
+SPECIALISE __m512 load_floats(enum dtype type, const uint8_t *row, int64_t i, __mmask16 mask)
+{
+    if (type == DTYPE_F32) return _mm512_maskz_loadu_ps(mask, row + 4 * i);
+    __m256i halves = _mm256_maskz_loadu_epi16(mask, row + 2 * i);
+    if (type == DTYPE_F16) return _mm512_cvtph_ps(halves);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+
+// `masked`: the last columns of a row, which fill no vector. The other lanes are left alone: adding 0 could lose a -0.
+SPECIALISE void multiply_columns(enum dtype type, const uint8_t *const rows[FLOAT_ROWS], const float *x, int64_t stride,
+                                 int64_t i, __mmask16 mask, int n, __m512 (*lanes)[FLOAT_ROWS])
+{
+    __m512 weights[FLOAT_ROWS];
+#pragma GCC unroll 4
+    for (int r = 0; r < FLOAT_ROWS; r++)
+        weights[r] = load_floats(type, rows[r], i, mask);
+#pragma GCC unroll 4
+    for (int t = 0; t < n; t++) {
+        __m512 v = _mm512_maskz_loadu_ps(mask, x + t * stride + i);
+#pragma GCC unroll 4
+        for (int r = 0; r < FLOAT_ROWS; r++)
+            lanes[t][r] = _mm512_mask3_fmadd_ps(weights[r], v, lanes[t][r], mask);
+    }
+}
+
+SPECIALISE void multiply_floats(const struct multiply *job, enum dtype type, const uint8_t *const rows[FLOAT_ROWS],
+                                int64_t row, int64_t token, int n)
+{
+    const struct matrix *w = job->w;
+    const float *x = job->x->f32 + token * w->columns;
+    __m512 lanes[FLOAT_TOKENS][FLOAT_ROWS];
+#pragma GCC unroll 4
+    for (int t = 0; t < n; t++)
+#pragma GCC unroll 4
+        for (int r = 0; r < FLOAT_ROWS; r++)
+            lanes[t][r] = _mm512_setzero_ps();
+    int64_t i = 0;
+    for (; i + 16 <= w->columns; i += 16)
+        multiply_columns(type, rows, x, w->columns, i, 0xffff, n, lanes);
+    if (i < w->columns) multiply_columns(type, rows, x, w->columns, i, first_lanes(w->columns - i), n, lanes);
+    for (int t = 0; t < n; t++)
+        for (int r = 0; r < FLOAT_ROWS && row + r < w->rows; r++)
+            job->out[(token + t) * job->out_stride + row + r] = vector_tree16(lanes[t][r]) * w->scale;
+}
+
+SPECIALISE void multiply_floats_tokens(const struct multiply *job, enum dtype type,
+                                       const uint8_t *const rows[FLOAT_ROWS], int64_t row, int64_t token,
+                                       int64_t token_end)
+{
+    for (; token + FLOAT_TOKENS <= token_end; token += FLOAT_TOKENS)
+        multiply_floats(job, type, rows, row, token, FLOAT_TOKENS);
+    for (; token + 2 <= token_end; token += 2)
+        multiply_floats(job, type, rows, row, token, 2);
+    if (token < token_end) multiply_floats(job, type, rows, row, token, 1);
+}
+
+static void dense_multiply_f32(const struct multiply *job, int64_t row, int64_t row_end, int64_t token,
+                               int64_t token_end, void *scratch)
+{
+    const struct matrix *w = job->w;
+    for (; row < row_end; row += FLOAT_ROWS) {
+        const uint8_t *rows[FLOAT_ROWS];
+        for (int r = 0; r < FLOAT_ROWS; r++)
+            rows[r] = w->data + min_i64(row + r, w->rows - 1) * w->row_bytes;
+        switch (w->type) {
+        case DTYPE_F32:
+            multiply_floats_tokens(job, DTYPE_F32, rows, row, token, token_end);
+            break;
+        case DTYPE_F16:
+            multiply_floats_tokens(job, DTYPE_F16, rows, row, token, token_end);
+            break;
+        case DTYPE_BF16:
+            multiply_floats_tokens(job, DTYPE_BF16, rows, row, token, token_end);
+            break;
+        default:
+            for (int r = 0; r < FLOAT_ROWS; r++) {
+                float *unpacked = (float *)scratch + r * w->columns;
+                dense_unpack(w, min_i64(row + r, w->rows - 1), 0, w->columns, unpacked);
+                rows[r] = (const uint8_t *)unpacked;
+            }
+            multiply_floats_tokens(job, DTYPE_F32, rows, row, token, token_end);
+        }
+    }
+}
+
+static void dense_multiply(const struct multiply *job, int64_t row, int64_t row_end, int64_t token, int64_t token_end,
+                           void *scratch)
+{
+    if (job->w->form == ACTIVATION_F32)
+        dense_multiply_f32(job, row, row_end, token, token_end, scratch);
+    else
+        dense_multiply_int8(job, row, row_end, token, token_end, scratch);
+}
+
+#endif

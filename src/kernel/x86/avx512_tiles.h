@@ -1,0 +1,464 @@
+// Products with trit and bit tiles in AVX-512 VNNI.
+//
+// Two tiles go side by side: a vector holds one chunk of both, rows as lanes. Two levels of unpacking turn four chunks
+// into four vectors whose 32-bit lanes hold the four bytes of one row; a shift and a mask leave one code in each byte,
+// and one VPDPBUSD multiplies four columns of 16 rows by four activations that a broadcast brings. So the activations
+// are rearranged once: the four that belong to the same bits of four neighbouring chunks stand together. Codes are not
+// negative (trits 0 .. 3, bits 0 or 2); a group's sum starts from -(sum of activations), which makes them -1 .. 2 and
+// -1 or 1.
+#ifndef KERNEL_X86_AVX512_TILES_H
+#define KERNEL_X86_AVX512_TILES_H
+
+#include "kernel/x86/avx512_vector.h"
+
+enum {
+    PAIR_ROWS = 2 * TILE_ROWS,
+    ROW_VECTORS = PAIR_ROWS / 16,
+    STEP_CHUNKS = 4, // chunks that one unpacking takes
+    GROUP_MAX = 128,
+    GROUP_CODES = GROUP_MAX / 4 * ROW_VECTORS, // vectors of codes that a group of a pair unpacks to
+    BATCH_TOKENS = 6,                          // tokens whose sums stay in registers: 6 * ROW_VECTORS of the 32
+};
+
+// ---- Activations, rearranged
+
+// What one call keeps in its scratch.
+struct tile_tokens {
+    int8_t *q;       // [n_tokens][columns], rearranged
+    int32_t *offset; // [n_tokens][n_groups], -(sum of a group's activations)
+    __m512 *sum;     // [n_tokens][ROW_VECTORS], of the pair of tiles that is being multiplied
+};
+
+static int64_t round_up(int64_t bytes)
+{
+    return (bytes + TILE_ALIGNMENT - 1) / TILE_ALIGNMENT * TILE_ALIGNMENT;
+}
+
+static int64_t tiles_scratch_bytes(const struct matrix *w, int64_t n_tokens)
+{
+    if (w->form == ACTIVATION_F32) return 0;
+    return round_up(n_tokens * w->columns) + round_up(n_tokens * w->n_groups * (int64_t)sizeof(int32_t)) +
+           n_tokens * ROW_VECTORS * (int64_t)sizeof(__m512);
+}
+
+static struct tile_tokens tile_tokens_place(const struct matrix *w, int64_t n_tokens, void *scratch)
+{
+    struct tile_tokens tokens = {.q = scratch};
+    tokens.offset = (int32_t *)(void *)(tokens.q + round_up(n_tokens * w->columns));
+    tokens.sum =
+        (__m512 *)(void *)((char *)tokens.offset + round_up(n_tokens * w->n_groups * (int64_t)sizeof(int32_t)));
+    return tokens;
+}
+
+// 64 activations: trits, byte 4k + c of 16 becomes byte 4c + k's; bits, byte 8c + k of 32 goes to 4k + c.
+SPECIALISE __m512i rearrange(enum matrix_kind kind, __m512i q)
+{
+    if (kind == MATRIX_TRITS) {
+        const __m128i fours = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        return _mm512_shuffle_epi8(q, _mm512_broadcast_i32x4(fours));
+    }
+    const __m128i pairs = _mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+    const __m512i words = _mm512_set_epi16(31, 23, 30, 22, 29, 21, 28, 20, 27, 19, 26, 18, 25, 17, 24, 16, 15, 7, 14, 6,
+                                           13, 5, 12, 4, 11, 3, 10, 2, 9, 1, 8, 0);
+    return _mm512_permutexvar_epi16(words, _mm512_shuffle_epi8(q, _mm512_broadcast_i32x4(pairs)));
+}
+
+SPECIALISE void tile_token_fill(const struct matrix *w, enum matrix_kind kind, const int8_t *q, int8_t *out,
+                                int32_t *offset)
+{
+    for (int64_t g = 0; g < w->n_groups; g++) {
+        __m512i sum = _mm512_setzero_si512();
+        for (int64_t c = g * w->group; c < (g + 1) * w->group; c += 64) {
+            __m512i x = _mm512_loadu_si512(q + c);
+            sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), x);
+            _mm512_storeu_si512(out + c, rearrange(kind, x));
+        }
+        offset[g] = -_mm512_reduce_add_epi32(sum);
+    }
+}
+
+static void tile_tokens_fill(const struct multiply *job, int64_t token, int64_t n, const struct tile_tokens *tokens)
+{
+    const struct matrix *w = job->w;
+    for (int64_t t = 0; t < n; t++) {
+        const int8_t *q = job->x->q + (token + t) * job->x->columns;
+        if (w->kind == MATRIX_TRITS)
+            tile_token_fill(w, MATRIX_TRITS, q, tokens->q + t * w->columns, tokens->offset + t * w->n_groups);
+        else
+            tile_token_fill(w, MATRIX_BITS, q, tokens->q + t * w->columns, tokens->offset + t * w->n_groups);
+    }
+}
+
+// ---- Reading ahead
+//
+// Tiles are read faster than a processor's own prefetchers follow, and 30 GB/s at a latency of 250 ns are 8 KiB on
+// their way; so each group asks for the one that is AHEAD_BYTES later in its tile or, past the tile's end, at that
+// place of the next pair.
+
+enum { AHEAD_BYTES = 5632, LINE = 64 };
+
+// From a byte of this group to the one to ask for.
+SPECIALISE int64_t ahead_of(const struct matrix *w, int64_t group)
+{
+    const int64_t group_bytes = tile_code_bytes(w) + 2 * TILE_ROWS, groups = AHEAD_BYTES / group_bytes;
+    return groups * group_bytes + (group + groups < w->n_groups ? 0 : w->tile_bytes);
+}
+
+// n lines of both tiles.
+SPECIALISE void prefetch_pair(const uint8_t *first, const uint8_t *second, int n)
+{
+#pragma GCC unroll 2
+    for (int i = 0; i < n; i++) {
+        _mm_prefetch((const char *)first + LINE * i, _MM_HINT_T0);
+        _mm_prefetch((const char *)second + LINE * i, _MM_HINT_T0);
+    }
+}
+
+// The groups that nothing has asked for when the first pair's turn comes.
+static void prefetch_start(const struct matrix *w, int64_t tile)
+{
+    const uint8_t *first = w->data + tile * w->tile_bytes;
+    for (int64_t i = 0; i < min_i64(AHEAD_BYTES, w->tile_bytes); i += LINE)
+        prefetch_pair(first + i, first + w->tile_bytes + i, 1);
+}
+
+// ---- Codes
+
+// Four chunks of a pair of tiles as four vectors, a row's four bytes in each 32-bit lane: vector v holds rows 4v ..
+// 4v + 3 and 16 + 4v .. 16 + 4v + 3 of the first tile, then the same of the second.
+SPECIALISE void unpack_chunks(const uint8_t *first, const uint8_t *second, __m512i v[ROW_VECTORS])
+{
+    __m512i chunk[STEP_CHUNKS];
+#pragma GCC unroll 4
+    for (int c = 0; c < STEP_CHUNKS; c++)
+        chunk[c] = load_pair(first + c * TILE_ROWS, second + c * TILE_ROWS);
+    __m512i low01 = _mm512_unpacklo_epi8(chunk[0], chunk[1]), high01 = _mm512_unpackhi_epi8(chunk[0], chunk[1]);
+    __m512i low23 = _mm512_unpacklo_epi8(chunk[2], chunk[3]), high23 = _mm512_unpackhi_epi8(chunk[2], chunk[3]);
+    v[0] = _mm512_unpacklo_epi16(low01, low23);
+    v[1] = _mm512_unpackhi_epi16(low01, low23);
+    v[2] = _mm512_unpacklo_epi16(high01, high23);
+    v[3] = _mm512_unpackhi_epi16(high01, high23);
+}
+
+// The code at position k of each byte.
+SPECIALISE __m512i code_at(enum matrix_kind kind, __m512i bytes, int k)
+{
+    if (kind == MATRIX_TRITS)
+        return _mm512_and_si512(k == 0 ? bytes : _mm512_srli_epi32(bytes, (unsigned)(2 * k)), _mm512_set1_epi8(3));
+    __m512i moved = k == 0 ? _mm512_add_epi8(bytes, bytes) : _mm512_srli_epi32(bytes, (unsigned)(k - 1));
+    return _mm512_and_si512(moved, _mm512_set1_epi8(2));
+}
+
+// Halves of 64 rows in the order of unpack_chunks.
+SPECIALISE void load_scales(const uint8_t *first, const uint8_t *second, __m512 scale[ROW_VECTORS])
+{
+    const __m512i a = _mm512_loadu_si512(first), b = _mm512_loadu_si512(second);
+    const __m512i low = _mm512_setr_epi64(0, 4, 8, 12, 1, 5, 9, 13),
+                  high = _mm512_setr_epi64(2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i ordered[2] = {_mm512_permutex2var_epi64(a, low, b), _mm512_permutex2var_epi64(a, high, b)};
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        scale[2 * i] = _mm512_cvtph_ps(_mm512_castsi512_si256(ordered[i]));
+        scale[2 * i + 1] = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(ordered[i], 1));
+    }
+}
+
+SPECIALISE __m512i broadcast_four(const int8_t *q)
+{
+    int32_t four;
+    memcpy(&four, q, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+
+// ---- One pair of tiles
+
+struct tile_pair {
+    const struct multiply *job;
+    const uint8_t *first, *second; // the same for a last tile without a neighbour
+    const struct tile_tokens *tokens;
+    int64_t token; // the job's, to which tokens' first belongs
+};
+
+SPECIALISE float group_scale(const struct tile_pair *pair, int64_t t, int64_t group)
+{
+    const struct activations *x = pair->job->x;
+    return x->scale[(pair->token + t) * x->n_scales + group * pair->job->w->group / 128];
+}
+
+// acc = fmaf((float)dot, w_scale * x_scale, acc)
+SPECIALISE __m512 accumulate(__m512i dot, __m512 w_scale, float x_scale, __m512 acc)
+{
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(w_scale, _mm512_set1_ps(x_scale)), acc);
+}
+
+// One token: codes go from the tiles straight into the sums.
+SPECIALISE void multiply_pair_by_one(const struct tile_pair *pair, enum matrix_kind kind)
+{
+    const struct matrix *w = pair->job->w;
+    const int positions = kind == MATRIX_TRITS ? 4 : 8;
+    const int64_t code_bytes = tile_code_bytes(w);
+    const uint8_t *first = pair->first, *second = pair->second;
+    const int8_t *q = pair->tokens->q;
+    __m512 acc[ROW_VECTORS];
+#pragma GCC unroll 4
+    for (int v = 0; v < ROW_VECTORS; v++)
+        acc[v] = _mm512_setzero_ps();
+    for (int64_t g = 0; g < w->n_groups; g++) {
+        __m512i dot[ROW_VECTORS];
+#pragma GCC unroll 4
+        for (int v = 0; v < ROW_VECTORS; v++)
+            dot[v] = _mm512_set1_epi32(pair->tokens->offset[g]);
+        const uint8_t *end = first + code_bytes;
+        const int64_t ahead = ahead_of(w, g);
+        for (; first < end; first += STEP_CHUNKS * TILE_ROWS, second += STEP_CHUNKS * TILE_ROWS) {
+            __m512i bytes[ROW_VECTORS];
+            prefetch_pair(first + ahead, second + ahead, 2);
+            unpack_chunks(first, second, bytes);
+#pragma GCC unroll 8
+            for (int k = 0; k < positions; k++, q += 4) {
+                __m512i x = broadcast_four(q);
+#pragma GCC unroll 4
+                for (int v = 0; v < ROW_VECTORS; v++)
+                    dot[v] = _mm512_dpbusd_epi32(dot[v], code_at(kind, bytes[v], k), x);
+            }
+        }
+        __m512 w_scale[ROW_VECTORS];
+        prefetch_pair(first + ahead, second + ahead, 1);
+        load_scales(first, second, w_scale);
+        first += 2 * TILE_ROWS, second += 2 * TILE_ROWS;
+#pragma GCC unroll 4
+        for (int v = 0; v < ROW_VECTORS; v++)
+            acc[v] = accumulate(dot[v], w_scale[v], group_scale(pair, 0, g), acc[v]);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < ROW_VECTORS; v++)
+        pair->tokens->sum[v] = acc[v];
+}
+
+// A group's codes, unpacked: out[column / 4][ROW_VECTORS], columns in the order of rearranged activations.
+SPECIALISE void unpack_group(enum matrix_kind kind, const uint8_t *first, const uint8_t *second, int64_t code_bytes,
+                             int64_t ahead, __m512i *out)
+{
+    const int positions = kind == MATRIX_TRITS ? 4 : 8;
+    for (int64_t i = 0; i < code_bytes; i += STEP_CHUNKS * TILE_ROWS) {
+        __m512i bytes[ROW_VECTORS];
+        prefetch_pair(first + i + ahead, second + i + ahead, 2);
+        unpack_chunks(first + i, second + i, bytes);
+#pragma GCC unroll 8
+        for (int k = 0; k < positions; k++)
+#pragma GCC unroll 4
+            for (int v = 0; v < ROW_VECTORS; v++)
+                *out++ = code_at(kind, bytes[v], k);
+    }
+}
+
+// Tokens [t, t + n) times one group.
+SPECIALISE void multiply_group(const struct tile_pair *pair, const __m512i *codes, const __m512 w_scale[ROW_VECTORS],
+                               int64_t group, int64_t t, int n)
+{
+    const struct matrix *w = pair->job->w;
+    const int8_t *q = pair->tokens->q + t * w->columns + group * w->group;
+    __m512i dot[BATCH_TOKENS][ROW_VECTORS];
+#pragma GCC unroll 6
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int v = 0; v < ROW_VECTORS; v++)
+            dot[i][v] = _mm512_set1_epi32(pair->tokens->offset[(t + i) * w->n_groups + group]);
+    for (int64_t c = 0; c < w->group; c += 4, codes += ROW_VECTORS) {
+#pragma GCC unroll 6
+        for (int i = 0; i < n; i++) {
+            __m512i x = broadcast_four(q + i * w->columns + c);
+#pragma GCC unroll 4
+            for (int v = 0; v < ROW_VECTORS; v++)
+                dot[i][v] = _mm512_dpbusd_epi32(dot[i][v], codes[v], x);
+        }
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int v = 0; v < ROW_VECTORS; v++) {
+            __m512 *sum = &pair->tokens->sum[(t + i) * ROW_VECTORS + v];
+            *sum = accumulate(dot[i][v], w_scale[v], group_scale(pair, t + i, group), *sum);
+        }
+}
+
+static void multiply_group_tokens(const struct tile_pair *pair, const __m512i *codes, const __m512 w_scale[ROW_VECTORS],
+                                  int64_t group, int64_t t, int64_t n)
+{
+    switch (n) {
+    case 1:
+        multiply_group(pair, codes, w_scale, group, t, 1);
+        break;
+    case 2:
+        multiply_group(pair, codes, w_scale, group, t, 2);
+        break;
+    case 3:
+        multiply_group(pair, codes, w_scale, group, t, 3);
+        break;
+    case 4:
+        multiply_group(pair, codes, w_scale, group, t, 4);
+        break;
+    case 5:
+        multiply_group(pair, codes, w_scale, group, t, 5);
+        break;
+    default:
+        multiply_group(pair, codes, w_scale, group, t, BATCH_TOKENS);
+    }
+}
+
+// Several tokens: each group is unpacked once, then multiplied by batches of tokens of nearly equal size.
+SPECIALISE void multiply_pair_by_many(const struct tile_pair *pair, enum matrix_kind kind, int64_t n)
+{
+    const struct matrix *w = pair->job->w;
+    const int64_t code_bytes = tile_code_bytes(w), batches = (n + BATCH_TOKENS - 1) / BATCH_TOKENS;
+    const uint8_t *first = pair->first, *second = pair->second;
+    for (int64_t i = 0; i < n * ROW_VECTORS; i++)
+        pair->tokens->sum[i] = _mm512_setzero_ps();
+    for (int64_t g = 0; g < w->n_groups; g++) {
+        __m512i codes[GROUP_CODES];
+        __m512 w_scale[ROW_VECTORS];
+        const int64_t ahead = ahead_of(w, g);
+        unpack_group(kind, first, second, code_bytes, ahead, codes);
+        first += code_bytes, second += code_bytes;
+        prefetch_pair(first + ahead, second + ahead, 1);
+        load_scales(first, second, w_scale);
+        first += 2 * TILE_ROWS, second += 2 * TILE_ROWS;
+        for (int64_t i = 0; i < batches; i++) {
+            int64_t t = i * n / batches;
+            multiply_group_tokens(pair, codes, w_scale, g, t, (i + 1) * n / batches - t);
+        }
+    }
+}
+
+static void multiply_pair(const struct tile_pair *pair, int64_t n)
+{
+    if (pair->job->w->kind == MATRIX_TRITS) {
+        if (n == 1)
+            multiply_pair_by_one(pair, MATRIX_TRITS);
+        else
+            multiply_pair_by_many(pair, MATRIX_TRITS, n);
+    } else {
+        if (n == 1)
+            multiply_pair_by_one(pair, MATRIX_BITS);
+        else
+            multiply_pair_by_many(pair, MATRIX_BITS, n);
+    }
+}
+
+// Rows of a pair's sums back in their order, times the matrix's scale.
+static void store_pair(const struct tile_pair *pair, int64_t tile, int64_t n_tiles, int64_t n_tokens)
+{
+    const struct multiply *job = pair->job;
+    int64_t first = tile * TILE_ROWS, n_rows = min_i64(n_tiles * TILE_ROWS, job->w->rows - first);
+    for (int64_t t = 0; t < n_tokens; t++) {
+        float rows[PAIR_ROWS];
+        for (int v = 0; v < ROW_VECTORS; v++) {
+            float lanes[16];
+            _mm512_storeu_ps(lanes,
+                             _mm512_mul_ps(pair->tokens->sum[t * ROW_VECTORS + v], _mm512_set1_ps(job->w->scale)));
+            for (int quarter = 0; quarter < 4; quarter++)
+                memcpy(rows + 16 * quarter + 4 * v, lanes + 4 * quarter, 4 * sizeof *rows);
+        }
+        memcpy(job->out + (pair->token + t) * job->out_stride + first, rows, (size_t)n_rows * sizeof *rows);
+    }
+}
+
+static void tiles_multiply_int8(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token,
+                                int64_t token_end, void *scratch)
+{
+    const struct matrix *w = job->w;
+    const int64_t n = token_end - token;
+    struct tile_tokens tokens = tile_tokens_place(w, n, scratch);
+    prefetch_start(w, tile);
+    tile_tokens_fill(job, token, n, &tokens);
+    for (int64_t i = tile; i < tile_end; i += 2) {
+        int64_t n_tiles = min_i64(2, tile_end - i);
+        const uint8_t *first = w->data + i * w->tile_bytes;
+        struct tile_pair pair = {job, first, n_tiles == 2 ? first + w->tile_bytes : first, &tokens, token};
+        multiply_pair(&pair, n);
+        store_pair(&pair, i, n_tiles, n);
+    }
+}
+
+// ---- F32: the exact path
+
+enum { EXACT_TOKENS = 8, TILE_VECTORS = TILE_ROWS / 16 };
+
+// Sums over one group for n tokens. A permutation by the low four bits of each lane looks a code's weight up; the bits
+// above the code do not matter.
+SPECIALISE void exact_group(const struct matrix *w, enum matrix_kind kind, const uint8_t *codes, const float *x,
+                            int64_t stride, int n, __m512 (*sum)[TILE_VECTORS])
+{
+    const int positions = kind == MATRIX_TRITS ? 4 : 8, width = kind == MATRIX_TRITS ? 2 : 1;
+    const __m512 weights = kind == MATRIX_TRITS
+                               ? _mm512_setr_ps(-1, 0, 1, 2, -1, 0, 1, 2, -1, 0, 1, 2, -1, 0, 1, 2)
+                               : _mm512_setr_ps(-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1);
+    for (int64_t c = 0; c < w->group; c += positions, codes += TILE_ROWS) {
+        __m512i bytes[TILE_VECTORS];
+#pragma GCC unroll 2
+        for (int v = 0; v < TILE_VECTORS; v++)
+            bytes[v] = _mm512_cvtepu8_epi32(load_128(codes + 16 * v));
+#pragma GCC unroll 8
+        for (int k = 0; k < positions; k++)
+#pragma GCC unroll 2
+            for (int v = 0; v < TILE_VECTORS; v++) {
+                __m512 weight = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes[v], (unsigned)(width * k)), weights);
+#pragma GCC unroll 8
+                for (int t = 0; t < n; t++)
+                    sum[t][v] = _mm512_fmadd_ps(weight, _mm512_set1_ps(x[t * stride + c + k]), sum[t][v]);
+            }
+    }
+}
+
+SPECIALISE void exact_tile(const struct multiply *job, enum matrix_kind kind, int64_t tile, int64_t token, int n)
+{
+    const struct matrix *w = job->w;
+    const uint8_t *codes = w->data + tile * w->tile_bytes;
+    const float *x = job->x->f32 + token * w->columns;
+    __m512 acc[EXACT_TOKENS][TILE_VECTORS], sum[EXACT_TOKENS][TILE_VECTORS];
+    for (int t = 0; t < n; t++)
+        acc[t][0] = acc[t][1] = _mm512_setzero_ps();
+    for (int64_t g = 0; g < w->n_groups; g++, x += w->group) {
+#pragma GCC unroll 8
+        for (int t = 0; t < n; t++)
+            sum[t][0] = sum[t][1] = _mm512_setzero_ps();
+        exact_group(w, kind, codes, x, w->columns, n, sum);
+        codes += tile_code_bytes(w);
+#pragma GCC unroll 8
+        for (int t = 0; t < n; t++)
+#pragma GCC unroll 2
+            for (int v = 0; v < TILE_VECTORS; v++)
+                acc[t][v] = _mm512_fmadd_ps(sum[t][v], load_halves(codes + 32 * v), acc[t][v]);
+        codes += 2 * TILE_ROWS;
+    }
+    int64_t first = tile * TILE_ROWS, n_rows = w->rows - first;
+    for (int t = 0; t < n; t++)
+        for (int v = 0; v < TILE_VECTORS && 16 * v < n_rows; v++)
+            _mm512_mask_storeu_ps(job->out + (token + t) * job->out_stride + first + 16 * v,
+                                  first_lanes(n_rows - 16 * v), _mm512_mul_ps(acc[t][v], _mm512_set1_ps(w->scale)));
+}
+
+SPECIALISE void tiles_multiply_exact(const struct multiply *job, enum matrix_kind kind, int64_t tile, int64_t tile_end,
+                                     int64_t token, int64_t token_end)
+{
+    for (int64_t i = tile; i < tile_end; i++) {
+        int64_t t = token;
+        for (; t + EXACT_TOKENS <= token_end; t += EXACT_TOKENS)
+            exact_tile(job, kind, i, t, EXACT_TOKENS);
+        for (; t < token_end; t++)
+            exact_tile(job, kind, i, t, 1);
+    }
+}
+
+static void tiles_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
+                           void *scratch)
+{
+    if (job->x->form != ACTIVATION_F32)
+        tiles_multiply_int8(job, tile, tile_end, token, token_end, scratch);
+    else if (job->w->kind == MATRIX_TRITS)
+        tiles_multiply_exact(job, MATRIX_TRITS, tile, tile_end, token, token_end);
+    else
+        tiles_multiply_exact(job, MATRIX_BITS, tile, tile_end, token, token_end);
+}
+
+#endif
