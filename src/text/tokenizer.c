@@ -206,21 +206,25 @@ static tern_status encode_byte_level(struct encoder *encoder, const char *text, 
     return pretokenizer_split(encoder->tokenizer->pretokenizer, text, length, encode_word, encoder);
 }
 
-// The text as SentencePiece sees it: U+2581 is a space like any other.
+// The text as SentencePiece sees it: U+2581 is a space like any other, except that none is dropped for following
+// another.
 static tern_status normalise_spaces(const struct tokenizer *tokenizer, const char *text, size_t length,
                                     struct buffer *out)
 {
+    bool squeeze = tokenizer->squeeze_spaces, follows_space = true;
     out->length = 0;
     TRY(buffer_reserve(out, length + 1));
     if (tokenizer->space_prefix) TRY(buffer_append(out, " ", 1));
     for (size_t i = 0; i < length;) {
-        bool mark = length - i >= 3 && memcmp(text + i, "\xE2\x96\x81", 3) == 0;
-        char c = mark ? ' ' : text[i];
-        bool extra = c == ' ' && (out->length == 0 || out->data[out->length - 1] == ' ');
-        if (!extra || !tokenizer->squeeze_spaces) TRY(buffer_append(out, &c, 1));
+        bool space = text[i] == ' ', mark = length - i >= 3 && memcmp(text + i, "\xE2\x96\x81", 3) == 0;
+        bool dropped = squeeze && space && follows_space;
+        if (!dropped) TRY(buffer_append(out, mark ? " " : text + i, 1));
+        follows_space = space;
         i += mark ? 3 : 1;
     }
-    if (tokenizer->squeeze_spaces && out->length > 0 && out->data[out->length - 1] == ' ') out->length--;
+    while (squeeze && out->length > 0 && out->data[out->length - 1] == ' ') {
+        out->length--;
+    }
     return TERN_OK;
 }
 

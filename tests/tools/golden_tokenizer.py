@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Known answers for the tokenizer, from Hugging Face's tokenizers.
+"""Known answers for the tokenizer, from Hugging Face's tokenizers (and, for one vocabulary, Google's sentencepiece).
 
     golden_tokenizer.py OUT                       small vocabularies, trained here, and their answers: golden/tokenizer
     golden_tokenizer.py --full OUT KIND=FILE...   answers for real vocabularies. KIND is a key of CONFIGS; FILE a
@@ -9,8 +9,10 @@
 strings.bin: for each string its length and its bytes. NAME.ids: for each string the number of its ids and the ids,
 encoded with special tokens. All numbers are LEB128. NAME.vocab: a GGUF file that holds a vocabulary and nothing else.
 
-Made with tokenizers 0.23.3, gguf 0.19.0, numpy 2.4.6.
+A trainer breaks some ties at random, so vocabularies of two runs differ a little: commit them with their answers.
+Made with tokenizers 0.23.3, sentencepiece 0.2.3, gguf 0.19.0, numpy 2.4.6.
 """
+import io
 import json
 import os
 import random
@@ -18,6 +20,7 @@ import sys
 import unicodedata
 
 import gguf
+import sentencepiece
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 GPT2 = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
@@ -39,6 +42,8 @@ CONFIGS = {
     "olmo": (normalizers.NFC(), GPT2, False),
     "llama": None,
 }
+
+TRAINED = ["gpt-2", "smollm", "qwen2", "llama-bpe", "llama"]
 
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|im_end|>|>", "<unk>", "<s>", "</s>"]
 USER_DEFINED = ["<think>", "</think>", "    \t", "\u2042\u2042"]
@@ -233,6 +238,34 @@ def sentencepiece_tokenizer(vocab, scores):
     return tokenizer
 
 
+class Sentencepiece:
+    """Google's own, with what `llama` files rarely have: remove_extra_whitespaces."""
+
+    def __init__(self, size):
+        model = io.BytesIO()
+        texts = (text.replace("\n", " ").replace("\0", "") for text in corpus())
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=texts, model_writer=model, vocab_size=size, model_type="bpe", byte_fallback=True,
+            normalization_rule_name="identity", remove_extra_whitespaces=True, character_coverage=0.98, minloglevel=2,
+            unk_piece="<|unknown|>", bos_piece="<|begin|>", eos_piece="<|end of all|>")
+        self.processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+
+    def encode(self, text):
+        return self.processor.encode(text)
+
+    def write_vocabulary(self, path):
+        processor, ids = self.processor, range(self.processor.get_piece_size())
+        writer = gguf.GGUFWriter(path, "none")
+        writer.add_tokenizer_model("llama")
+        writer.add_token_list([processor.id_to_piece(i) for i in ids])
+        writer.add_token_scores([processor.get_score(i) for i in ids])
+        writer.add_token_types([gguf.TokenType.UNKNOWN if processor.is_unknown(i) else
+                                gguf.TokenType.CONTROL if processor.is_control(i) else
+                                gguf.TokenType.BYTE if processor.is_byte(i) else gguf.TokenType.NORMAL for i in ids])
+        writer.add_remove_extra_whitespaces(True)
+        finish(writer)
+
+
 def from_gguf(kind, path):
     """Builds the tokenizer that a GGUF file's vocabulary came from."""
     fields = {k: f.contents() for k, f in gguf.GGUFReader(path).fields.items() if k.startswith("tokenizer.ggml.")}
@@ -284,6 +317,10 @@ def write_vocabulary(kind, tokenizer, path):
         writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in merges])
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
+    finish(writer)
+
+
+def finish(writer):
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
@@ -301,12 +338,25 @@ def leb128(value):
     return bytes(out)
 
 
+def write_ids(path, encode, texts):
+    with open(path, "wb") as f:
+        for text in texts:
+            ids = encode(text.decode(errors="replace"))
+            f.write(leb128(len(ids)) + b"".join(map(leb128, ids)))
+
+
 def write_answers(out, name, kind, tokenizer, texts):
     write_vocabulary(kind, tokenizer, os.path.join(out, name + ".vocab"))
-    with open(os.path.join(out, name + ".ids"), "wb") as f:
-        for text in texts:
-            ids = tokenizer.encode(text.decode(errors="replace"), add_special_tokens=False).ids
-            f.write(leb128(len(ids)) + b"".join(map(leb128, ids)))
+    write_ids(os.path.join(out, name + ".ids"), lambda text: tokenizer.encode(text, add_special_tokens=False).ids, texts)
+
+
+def write_trained(out, texts):
+    for kind in TRAINED:
+        tokenizer = train_byte_level(kind, 900) if CONFIGS[kind] else train_sentencepiece(1200)
+        write_answers(out, kind, kind, tokenizer, texts)
+    google = Sentencepiece(1200)
+    google.write_vocabulary(os.path.join(out, "sentencepiece.vocab"))
+    write_ids(os.path.join(out, "sentencepiece.ids"), google.encode, texts)
 
 
 def main(arguments):
@@ -318,9 +368,7 @@ def main(arguments):
         for text in texts:
             f.write(leb128(len(text)) + text)
     if not full:
-        for kind in CONFIGS:
-            tokenizer = train_byte_level(kind, 900) if CONFIGS[kind] else train_sentencepiece(1200)
-            write_answers(out, kind, kind, tokenizer, texts)
+        write_trained(out, texts)
     for argument in files:
         kind, _, path = argument.partition("=")
         name = os.path.basename(path).rsplit(".", 1)[0] + "-" + kind

@@ -602,7 +602,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_prestate(test_known_answers, "smollm"),
         cmocka_unit_test_prestate(test_known_answers, "qwen2"),
         cmocka_unit_test_prestate(test_known_answers, "llama-bpe"),
-        cmocka_unit_test_prestate(test_known_answers, "olmo"),
+        cmocka_unit_test_prestate(test_known_answers, "sentencepiece"),
         cmocka_unit_test_prestate(test_known_answers, "llama"),
         cmocka_unit_test(test_special_tokens_in_text),
         cmocka_unit_test(test_longest_special_token_wins),
