@@ -329,6 +329,6 @@ void options_print_help(const struct command *command, FILE *stream)
             command->usage);
     for (const struct option *o = command->options; o->help != NULL; o++)
         print_option(o, width, stream);
-    print_option(&(struct option){.names = "-h, --help", .help = "this help"}, width, stream);
+    print_option(&(struct option){.kind = OPTION_SET, .names = "-h, --help", .help = "this help"}, width, stream);
     if (command->details != NULL) fprintf(stream, "\n%s\n", command->details);
 }

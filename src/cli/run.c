@@ -269,6 +269,17 @@ static int finish_answer(const struct run_options *o, const tern_model *model, c
     return code;
 }
 
+// A base model has no chat template; a broken one is an error that rendering will tell.
+static bool falls_back_to_raw(const struct run_options *o, const tern_model *model)
+{
+    const tern_message hello = {.role = "user", .content = "hello"};
+    char *text = NULL;
+    if (o->system != NULL || tern_model_has_chat_template(model)) return false;
+    if (tern_chat_render(model, &hello, 1, NULL, &text) != TERN_UNSUPPORTED) return false;
+    fprintf(stderr, "tern: %s: continuing the text, as with --raw\n", tern_last_error());
+    return true;
+}
+
 static int answer_once(const struct run_options *o, tern_model *model, tern_session *session,
                        const struct buffer *prompt)
 {
@@ -276,11 +287,7 @@ static int answer_once(const struct run_options *o, tern_model *model, tern_sess
     FILE *stream = o->json ? NULL : stdout;
     struct answer answer = {0};
     tern_result result = {0};
-    bool raw = o->raw;
-    if (!raw && !tern_model_has_chat_template(model) && o->system == NULL) {
-        fprintf(stderr, "tern: this model has no usable chat template: continuing the text as with --raw\n");
-        raw = true;
-    }
+    bool raw = o->raw || falls_back_to_raw(o, model);
     interrupt_watch(session);
     tern_status status = raw ? continue_text(session, model, prompt, &generation, stream, &answer, &result)
                              : answer_chat(o, model, session, prompt, &generation, stream, &answer, &result);

@@ -47,6 +47,8 @@ static tern_status remember_chat_error(tern_model *model, tern_status status)
     return TERN_OK;
 }
 
+static const char TEMPLATE_KEY[] = "tokenizer.chat_template";
+
 // Fails only for want of memory: what is wrong with a template is told when a chat is to be rendered.
 static tern_status open_chat_template(tern_model *model)
 {
@@ -54,14 +56,13 @@ static tern_status open_chat_template(tern_model *model)
     model->eos = copy_token_name(model->tokenizer, tokenizer_eos(model->tokenizer));
     if (model->bos == NULL || model->eos == NULL) return status_fail(TERN_NO_MEMORY, "no memory for token names");
 
-    static const char key[] = "tokenizer.chat_template";
     struct gguf_string source = {0};
-    tern_status status = gguf_get_string(model->file, key, &source);
+    tern_status status = gguf_get_string(model->file, TEMPLATE_KEY, &source);
     if (status == TERN_OK && source.data == NULL)
-        status = status_fail(TERN_UNSUPPORTED, "%s has no chat template (%s)", model->file->path, key);
+        status = status_fail(TERN_UNSUPPORTED, "%s has no chat template (%s)", model->file->path, TEMPLATE_KEY);
     else if (status == TERN_OK) {
         status = template_parse(source.data, source.length, &model->chat_template);
-        if (status != TERN_OK) status_prefix(status, "%s: %s: ", model->file->path, key);
+        if (status != TERN_OK) status_prefix(status, "%s: %s: ", model->file->path, TEMPLATE_KEY);
     }
     return status == TERN_OK ? TERN_OK : remember_chat_error(model, status);
 }
@@ -187,7 +188,10 @@ tern_status tern_chat_render(const tern_model *model, const tern_message *messag
 {
     *text = NULL;
     if (model->chat_status != TERN_OK) return status_fail(model->chat_status, "%s", model->chat_error);
-    return chat_render(model->chat_template, model->bos, model->eos, messages, n_messages, options, text);
+    tern_status status = chat_render(model->chat_template, model->bos, model->eos, messages, n_messages, options, text);
+    if (status == TERN_BAD_FILE || status == TERN_LIMIT)
+        status_prefix(status, "%s: %s: ", model->file->path, TEMPLATE_KEY);
+    return status;
 }
 
 // ---- Turns --------------------------------------------------------------------------------------------------------
