@@ -1,6 +1,6 @@
 // Text to tokens and back, by the vocabulary in a GGUF file: byte-level BPE (tokenizer.ggml.model "gpt2", with the
-// pre-tokenizers qwen2, llama-bpe, smollm, gpt-2, falcon3) and SentencePiece-style BPE with scores ("llama").
-// Known answers: Hugging Face tokenizers.
+// pre-tokenizers of pretokenize.c) and SentencePiece's BPE with scores ("llama").
+// Known answers: Hugging Face tokenizers and Google's sentencepiece.
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
 
@@ -21,7 +21,8 @@ tern_status tokenizer_encode(const struct tokenizer *tokenizer, const char *text
                              tern_token **tokens, size_t *count);
 
 // The bytes that a token stands for when text is put together: not NUL-terminated, maybe part of a character, maybe
-// none. Control tokens give their own name ("<|im_end|>"). NULL for an id out of range.
+// none. Control tokens give their own name ("<|im_end|>"). NULL for an id out of range. A SentencePiece text begins
+// with the space that encoding puts there.
 const char *tokenizer_token_bytes(const struct tokenizer *tokenizer, tern_token token, size_t *length);
 
 bool tokenizer_is_control(const struct tokenizer *tokenizer, tern_token token); // not part of an answer's text
