@@ -16,7 +16,8 @@ static int compare_names(const void *a, const void *b)
     const struct special_token *x = a, *y = b;
     int order = memcmp(x->name, y->name, x->length < y->length ? x->length : y->length);
     if (order != 0) return order;
-    return x->length < y->length ? -1 : x->length > y->length;
+    if (x->length != y->length) return x->length < y->length ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id; // so that a message about two of one name is the same everywhere
 }
 
 static tern_status collect(const struct vocabulary *vocabulary, struct special_tokens *out)
@@ -32,6 +33,19 @@ static tern_status collect(const struct vocabulary *vocabulary, struct special_t
         bool control = vocabulary->types[id] != TOKEN_USER_DEFINED;
         out->tokens[out->count++] =
             (struct special_token){.name = name, .length = (uint32_t)length, .id = id, .control = control};
+    }
+    return TERN_OK;
+}
+
+// Names are unique, which the search counts on: no two tokens of a range end at the same depth.
+static tern_status check_unique(const struct special_tokens *specials)
+{
+    for (uint32_t i = 1; i < specials->count; i++) {
+        const struct special_token *one = &specials->tokens[i - 1], *other = &specials->tokens[i];
+        if (one->length == other->length && memcmp(one->name, other->name, one->length) == 0) {
+            return status_fail(TERN_BAD_FILE, "special tokens %d and %d are both \"%.*s\"", one->id, other->id,
+                               (int)one->length, one->name);
+        }
     }
     return TERN_OK;
 }
@@ -60,7 +74,7 @@ tern_status special_tokens_open(const struct vocabulary *vocabulary, struct spec
     TRY(collect(vocabulary, out));
     qsort(out->tokens, out->count, sizeof *out->tokens, compare_names);
     index_first_bytes(out);
-    return TERN_OK;
+    return check_unique(out);
 }
 
 void special_tokens_close(struct special_tokens *specials)

@@ -17,8 +17,9 @@ struct special_tokens {
     uint32_t first[257]; // tokens[first[c]] .. tokens[first[c + 1]] begin with byte c
 };
 
-// Collects control, unknown and user-defined tokens. The vocabulary must outlive it. Errors: NO_MEMORY, UNSUPPORTED
-// (a name of more than 255 bytes, the bound on the time that a search takes for each byte of text).
+// Collects control, unknown and user-defined tokens. The vocabulary must outlive it. Errors: NO_MEMORY,
+// BAD_FILE (two of one name), UNSUPPORTED (a name of more than 255 bytes, the bound on the time that a search takes for
+// each byte of text).
 tern_status special_tokens_open(const struct vocabulary *vocabulary, struct special_tokens *out);
 void special_tokens_close(struct special_tokens *specials);
 

@@ -520,6 +520,10 @@ static void test_bad_tokens(void **state)
     vocabulary.tokens[2] = "a";
     assert_refused(vocabulary, TERN_BAD_FILE, "test.gguf: tokenizer.ggml.tokens: tokens 0 and 2 are both \"a\"");
     vocabulary = byte_level_vocabulary();
+    vocabulary.tokens[5] = vocabulary.tokens[6] = "ab"; // like token 3, which alone would be in order
+    assert_refused(vocabulary, TERN_BAD_FILE,
+                   "test.gguf: tokenizer.ggml.tokens: special tokens 5 and 6 are both \"ab\"");
+    vocabulary = byte_level_vocabulary();
     vocabulary.types[3] = 7;
     assert_refused(vocabulary, TERN_BAD_FILE,
                    "test.gguf: tokenizer.ggml.token_type: token 3 has type 7, expected 1 to 6");
