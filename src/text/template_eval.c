@@ -312,6 +312,7 @@ static tern_status eval_sign(struct run *run, const struct node *node, struct va
     TRY(eval_expression(run, node->left, &value));
     if (value.kind == VALUE_UNDEFINED) return run_fail_undefined(run, value);
     if (!value_is_number(value)) return run_fail(run, "a value of type '%s' has no sign", value_type(value));
+    if (node->kind == NODE_NEGATE && value.kind == VALUE_FLOAT) return *out = value_float(-value.number), TERN_OK;
     return operator_apply(run, node->kind == NODE_NEGATE ? '-' : '+', value_integer(0), value, out);
 }
 

@@ -93,11 +93,10 @@ static tern_status enter(struct parser *p)
 
 static tern_status new_node(struct parser *p, enum node_kind kind, struct node **out)
 {
-    struct node *node = arena_alloc(p->arena, sizeof *node);
+    struct node *node = *out = arena_alloc(p->arena, sizeof *node);
     if (!node) return p->arena->failure;
     node->kind = kind;
     node->line = p->current.line;
-    *out = node;
     return TERN_OK;
 }
 

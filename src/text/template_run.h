@@ -25,7 +25,6 @@ struct loop {
     struct value *items; // [n_items] let through so far
     size_t n_items;
     size_t index;         // of the item that the body sees
-    int level;            // loops around this one in the same macro or template
     struct value changed; // what loop.changed() was last called with; MISSING before
 };
 

@@ -101,29 +101,16 @@ static tern_status loop_body(struct run *run, struct loop *loop, enum flow *flow
     return exec_statements(run, loop->node->children, flow);
 }
 
-// Loops around the present scope, up to the macro or template it belongs to.
-static int loop_level(struct run *run, struct scope *scope)
-{
-    struct value name = value_text("loop"), *found = NULL;
-    for (; scope; scope = scope->parent) {
-        if (dict_find(run, &scope->variables, name, &found) == TERN_OK && found && found->kind == VALUE_LOOP)
-            return found->loop->level + 1;
-    }
-    return 0;
-}
-
 static tern_status loop_open(struct run *run, const struct node *node, struct loop **out)
 {
     struct value walked;
-    struct loop *loop = arena_alloc(&run->arena, sizeof *loop);
+    struct loop *loop = *out = arena_alloc(&run->arena, sizeof *loop);
     if (!loop) return run->arena.failure;
-    *loop = (struct loop){.node = node, .outer = run->scope, .level = loop_level(run, run->scope)};
+    *loop = (struct loop){.node = node, .outer = run->scope};
     TRY(eval_expression(run, node->right, &walked));
     TRY(value_items(run, walked, &loop->source, &loop->n_source));
     loop->items = arena_array(&run->arena, loop->n_source, sizeof *loop->items);
-    if (!loop->items) return run->arena.failure;
-    *out = loop;
-    return TERN_OK;
+    return loop->items ? TERN_OK : run->arena.failure;
 }
 
 static tern_status exec_for(struct run *run, const struct node *node, enum flow *flow)

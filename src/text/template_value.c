@@ -819,8 +819,9 @@ static tern_status loop_attribute(struct run *run, struct loop *loop, struct str
     if (string_equals(name, "index")) return *out = value_integer(index + 1), TERN_OK;
     if (string_equals(name, "index0")) return *out = value_integer(index), TERN_OK;
     if (string_equals(name, "first")) return *out = value_boolean(index == 0), TERN_OK;
-    if (string_equals(name, "depth")) return *out = value_integer(loop->level + 1), TERN_OK;
-    if (string_equals(name, "depth0")) return *out = value_integer(loop->level), TERN_OK;
+    // Levels count recursive loops only, of which there are none.
+    if (string_equals(name, "depth")) return *out = value_integer(1), TERN_OK;
+    if (string_equals(name, "depth0")) return *out = value_integer(0), TERN_OK;
     if (string_equals(name, "previtem")) {
         if (index > 0) *out = loop->items[index - 1];
         return TERN_OK;
@@ -949,8 +950,8 @@ tern_status value_slice(struct run *run, struct value object, const struct value
     int64_t start, step, count;
     if (object.kind == VALUE_UNDEFINED) return run_fail_undefined(run, object);
     if (object.kind == VALUE_STRING) return slice_string(run, object.string, bounds, out);
-    *out = value_undefined("a slice");
-    if (!value_is_list(object) && object.kind != VALUE_RANGE) return TERN_OK;
+    if (!value_is_list(object) && object.kind != VALUE_RANGE)
+        return run_fail(run, "a value of type '%s' cannot be sliced", value_type(object));
     TRY(resolve_slice(run, bounds, (int64_t)object.list->count, &start, &step, &count));
     TRY(value_new_list(run, object.kind == VALUE_TUPLE ? VALUE_TUPLE : VALUE_LIST, (size_t)count, out));
     for (int64_t i = 0; i < count; i++)
