@@ -24,7 +24,7 @@ static void expect_text(const char *source, const tern_message *messages, size_t
 {
     char *text;
     tern_status status = render(source, messages, n_messages, options, &text);
-    if (status != TERN_OK) fail_msg("%s", tern_last_error());
+    if (status != TERN_OK) fail_msg("%s", status_message());
     assert_string_equal(text, expected);
     free(text);
 }
@@ -76,7 +76,7 @@ static void expect_error(const char *source, const tern_message *messages, const
 {
     char *text = NULL;
     assert_int_equal(render(source, messages, messages ? 1 : 0, options, &text), expected);
-    assert_string_equal(tern_last_error(), words);
+    assert_string_equal(status_message(), words);
 }
 
 static void broken_input_is_named(void **state)

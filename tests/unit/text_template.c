@@ -50,7 +50,7 @@ static void expect_output(const char *source, const char *variables, const char 
 {
     struct buffer out = {0};
     tern_status status = render(text(source), text(variables), NULL, &out);
-    if (status != TERN_OK) fail_msg("%s: %s", source, tern_last_error());
+    if (status != TERN_OK) fail_msg("%s: %s", source, status_message());
     assert_string_equal(out.data ? out.data : "", expected);
     buffer_free(&out);
 }
@@ -61,7 +61,7 @@ static void expect_error(const char *source, tern_status expected, const char *w
     tern_status status = render(text(source), text("{\"l\": [1, 2, 3]}"), NULL, &out);
     assert_int_equal(status, expected);
     assert_int_equal(out.length, 0);
-    assert_string_equal(tern_last_error(), words);
+    assert_string_equal(status_message(), words);
 }
 
 // A golden file, read with the JSON reader of the templates themselves.
@@ -114,7 +114,7 @@ static bool agrees(struct string source, struct string variables, struct value e
                           (out.length == 0 || memcmp(out.data, expected.string.data, out.length) == 0);
     if (!same)
         print_error("%s: %.*s\n  gives    %s\n  expected %.*s\n", where, (int)source.length, source.data,
-                    status == TERN_OK ? (out.data ? out.data : "") : tern_last_error(),
+                    status == TERN_OK ? (out.data ? out.data : "") : status_message(),
                     expected.kind == VALUE_NONE ? 8 : (int)expected.string.length,
                     expected.kind == VALUE_NONE ? "an error" : expected.string.data);
     buffer_free(&out);
@@ -212,7 +212,7 @@ static void broken_variables_are_refused(void **state)
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         struct buffer out = {0};
         assert_int_equal(render(text("x"), text(broken[i][0]), NULL, &out), TERN_INVALID);
-        assert_string_equal(tern_last_error(), broken[i][1]);
+        assert_string_equal(status_message(), broken[i][1]);
     }
 }
 
@@ -257,7 +257,7 @@ static void hostile_templates_fail(void **state)
     for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
         struct buffer out = {0};
         tern_status status = render(text(hostile[i]), text("{\"l\": [1]}"), NULL, &out);
-        if (status != TERN_LIMIT) fail_msg("%s: status %d (%s)", hostile[i], (int)status, tern_last_error());
+        if (status != TERN_LIMIT) fail_msg("%s: status %d (%s)", hostile[i], (int)status, status_message());
         assert_int_equal(out.length, 0);
     }
 }
@@ -266,7 +266,7 @@ static void expect_limit(const char *source, struct template_limits limits, cons
 {
     struct buffer out = {0};
     assert_int_equal(render(text(source), text("{}"), &limits, &out), TERN_LIMIT);
-    assert_string_equal(tern_last_error(), words);
+    assert_string_equal(status_message(), words);
 }
 
 static void limits_are_the_callers(void **state)
