@@ -254,6 +254,7 @@ int main(int argc, char **argv)
     if (!o.bench) {
         check_tiles(&fill, o.only);
         check_exp(&fill, o.only);
+        printf("tiles and exp: %d checks, %d failures\n", fill.n_checks, fill.n_failures);
     }
     for (int i = 0; i < n_tables; i++) {
         if (kernel_select(&cpu, tables[i]->name) == NULL) continue;

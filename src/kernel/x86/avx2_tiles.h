@@ -17,10 +17,11 @@ enum {
     PREFETCH_BYTES = 8192, // ahead of the byte in use; with a quarter of it decoding is a third slower
     BATCH_SMALL = 16,      // tokens of a batch: lanes of int16 in one vector,
     BATCH_LARGE = 32,      // or in two
-    SMALL_TOKENS = 22,     // up to here a small batch, and lookup for the rest, is faster than a large one
     BLOCK_TILES = 64,      // tiles that share the sums of a batch
-    TABLES_BYTES = 65536,  // of sums: as many chunks at a time as stay in the first level of cache
     LINES = 256,           // sums of a chunk: one for each value of a byte
+    TABLE_LINES = 277,     // from one chunk's table to the next, see russians_trits()
+    PASS_CHUNKS = 8,       // whose tables are at work at a time: what first and second level of cache serve best
+    TABLES_BYTES = PASS_CHUNKS * TABLE_LINES * BATCH_LARGE * 2,
 };
 
 // ---- Lookup -------------------------------------------------------------------------------------------------------
@@ -169,7 +170,7 @@ static void lookup_multiply(const struct multiply *job, int64_t tile, int64_t ti
 
 // Memory of one call. `batch` is the number of int16 lanes: 16 or 32.
 struct russians {
-    int16_t *tables;  // [chunks of a pass][LINES][batch]
+    int16_t *tables;  // [chunks of a pass][TABLE_LINES][batch]
     int16_t *columns; // [128][batch]: the group's activations, turned over
     int16_t *sums;    // [tiles * 32][batch]: of the group so far
     float *acc;       // [tiles * 32][batch]
@@ -217,7 +218,9 @@ static void russians_columns(const int8_t *q, int64_t stride, int64_t n, int64_t
         }
 }
 
-// All sums of four columns by their codes; without code 3 only the 81 lines that exist.
+// All sums of four columns by their codes; without code 3 only the 81 lines that exist. Those fall on 27 of a cache's
+// 64 sets, the lines whose number has no digit 3 to the base 4: a step of 21, 111 to that base, spreads the tables of
+// neighbouring chunks over the others.
 SPECIALISE void russians_trits(const int16_t *columns, int batch, int codes, int16_t *table)
 {
     for (int lane = 0; lane < batch; lane += 16) {
@@ -281,7 +284,7 @@ SPECIALISE void russians_pass(const int16_t *tables, const uint8_t *chunks, int 
         foreach (v, batch / 16)
             s[v] = first ? _mm256_setzero_si256() : load_256(sums + 16 * v);
         foreach (c, n_chunks) {
-            const int16_t *line = tables + (c * LINES + chunks[c * TILE_ROWS + r]) * batch;
+            const int16_t *line = tables + c * TABLE_LINES * batch + (size_t)chunks[c * TILE_ROWS + r] * (size_t)batch;
             foreach (v, batch / 16)
                 s[v] = _mm256_add_epi16(s[v], load_256(line + 16 * v));
         }
@@ -313,24 +316,31 @@ struct russians_step {
     float x_scale[BATCH_LARGE];
 };
 
+// Tables of chunks `chunk` .. chunk + n_chunks - 1.
+SPECIALISE void russians_tables(const struct russians *m, enum matrix_kind kind, int batch, bool code_3, int64_t chunk,
+                                int n_chunks)
+{
+    const int64_t step = tile_chunk_columns(kind) * batch;
+    for (int c = 0; c < n_chunks; c++) {
+        const int16_t *columns = m->columns + (chunk + c) * step;
+        int16_t *table = m->tables + c * TABLE_LINES * batch;
+        if (kind == MATRIX_BITS)
+            russians_bits(columns, batch, table);
+        else if (code_3)
+            russians_trits(columns, batch, 4, table);
+        else
+            russians_trits(columns, batch, 3, table);
+    }
+}
+
 SPECIALISE void russians_group(const struct russians_step *step, enum matrix_kind kind, int batch)
 {
     const struct russians *m = &step->memory;
-    const int n_chunks = kind == MATRIX_TRITS ? 128 / batch : 64 / batch; // of a pass
-    const int chunk_columns = kind == MATRIX_TRITS ? 4 : 8;
-    int codes = kind == MATRIX_TRITS && russians_code_3(step->codes, step->tile_bytes, step->n_tiles, step->group_bytes)
-                    ? 4
-                    : 3;
+    const int n_chunks = kind == MATRIX_BITS && batch == BATCH_LARGE ? PASS_CHUNKS / 2 : PASS_CHUNKS;
+    const bool code_3 =
+        kind == MATRIX_TRITS && russians_code_3(step->codes, step->tile_bytes, step->n_tiles, step->group_bytes);
     for (int64_t chunk = 0; chunk < step->group_bytes / TILE_ROWS; chunk += n_chunks) {
-        for (int c = 0; c < n_chunks; c++) {
-            const int16_t *columns = m->columns + (chunk + c) * chunk_columns * batch;
-            if (kind == MATRIX_BITS)
-                russians_bits(columns, batch, m->tables + c * LINES * batch);
-            else if (codes == 3)
-                russians_trits(columns, batch, 3, m->tables + c * LINES * batch);
-            else
-                russians_trits(columns, batch, 4, m->tables + c * LINES * batch);
-        }
+        russians_tables(m, kind, batch, code_3, chunk, n_chunks);
         for (int64_t tile = 0; tile < step->n_tiles; tile++)
             russians_pass(m->tables, step->codes + tile * step->tile_bytes + chunk * TILE_ROWS, n_chunks, batch,
                           chunk == 0, m->sums + tile * TILE_ROWS * batch);
@@ -492,7 +502,9 @@ static void tiles_multiply(const struct multiply *job, int64_t tile, int64_t til
         return;
     }
     while (token_end - token > LOOKUP_TOKENS) {
-        int64_t n = min_i64(token_end - token, token_end - token > SMALL_TOKENS ? BATCH_LARGE : BATCH_SMALL);
+        // A small batch, and lookup for the rest, is faster than a large one that is mostly empty.
+        bool large = token_end - token > BATCH_SMALL + LOOKUP_TOKENS;
+        int64_t n = min_i64(token_end - token, large ? BATCH_LARGE : BATCH_SMALL);
         russians_multiply(job, tile, tile_end, token, n, scratch);
         token += n;
     }
