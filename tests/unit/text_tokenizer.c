@@ -285,21 +285,31 @@ static void test_longest_special_token_wins(void **state)
 static void test_token_bytes(void **state)
 {
     (void)state;
-    struct tokenizer *byte_level = open_small(byte_level_vocabulary());
+    struct small_vocabulary odd = byte_level_vocabulary();
+    odd.tokens[8] = "\u0144a"; // no byte is spelled U+0144: such a token is taken as it is
+    odd.types[8] = 1;
+    odd.n_tokens = odd.n_types = 9;
+    struct tokenizer *byte_level = open_small(odd);
     struct tokenizer *sentencepiece = open_small(sentencepiece_vocabulary());
     size_t length;
     assert_memory_equal(tokenizer_token_bytes(byte_level, 7, &length), " ", 1);
     assert_int_equal(length, 1);
     assert_memory_equal(tokenizer_token_bytes(byte_level, 5, &length), "<|im_end|>", 10);
     assert_int_equal(length, 10);
-    assert_null(tokenizer_token_bytes(byte_level, 8, &length));
+    assert_memory_equal(tokenizer_token_bytes(byte_level, 8, &length), "\u0144a", 3);
+    assert_int_equal(length, 3);
+    assert_null(tokenizer_token_bytes(byte_level, 9, &length));
     assert_int_equal(length, 0);
     assert_null(tokenizer_token_bytes(byte_level, -1, &length));
     assert_memory_equal(tokenizer_token_bytes(sentencepiece, 8, &length), " ab", 3);
     assert_int_equal(length, 3);
     assert_memory_equal(tokenizer_token_bytes(sentencepiece, 3, &length), "z", 1);
     assert_int_equal(length, 1);
-    assert_int_equal(tokenizer_vocabulary(byte_level), 8);
+    assert_int_equal(tokenizer_vocabulary(byte_level), 9);
+    assert_true(tokenizer_is_control(sentencepiece, 0));
+    assert_true(tokenizer_is_control(sentencepiece, 1));
+    assert_false(tokenizer_is_end(sentencepiece, 1));
+    assert_false(tokenizer_is_control(sentencepiece, 3));
     assert_string_equal(tokenizer_kind(byte_level), "byte-level BPE (gpt-2)");
     assert_string_equal(tokenizer_kind(sentencepiece), "SentencePiece BPE");
     tokenizer_close(byte_level);
