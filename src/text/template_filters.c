@@ -114,7 +114,7 @@ static tern_status filter_trim(struct run *run, const struct call *call, struct 
     bool named = given(call->argument[0]);
     TRY(self_text(run, call, &text));
     if (named) TRY(argument_string(run, call->argument[0], "trim: the characters", &characters));
-    if (named) TRY(run_charge(run, text.length * (1 + characters.length / 256)));
+    if (named) TRY(run_charge(run, text.length * characters.length));
     text = string_strip(text, named ? &characters : NULL, STRIP_LEFT | STRIP_RIGHT);
     *out = value_string(text.data, text.length);
     return TERN_OK;

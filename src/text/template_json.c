@@ -13,6 +13,7 @@ struct json_reader {
     struct run *run;
     const char *text;
     size_t length, position;
+    int depth;
 };
 
 static tern_status read_value(struct json_reader *r, struct value *out);
@@ -224,16 +225,18 @@ static tern_status read_inside(struct json_reader *r, struct value *out)
 static tern_status read_value(struct json_reader *r, struct value *out)
 {
     int64_t steps = r->run->steps;
-    TRY(run_enter(r->run));
+    if (++r->depth > r->run->limits.depth)
+        return status_fail(TERN_LIMIT, "JSON: nested more than %d deep at byte %zu of %zu", r->run->limits.depth,
+                           r->position, r->length);
     TRY(read_inside(r, out));
-    run_leave(r->run);
+    r->depth--;
     r->run->steps = steps;
     return TERN_OK;
 }
 
 tern_status json_parse(struct run *run, const char *text, size_t length, struct value *out)
 {
-    struct json_reader reader = {run, text, length, 0};
+    struct json_reader reader = {.run = run, .text = text, .length = length};
     TRY(read_value(&reader, out));
     skip_blanks(&reader);
     return reader.position == length ? TERN_OK : json_fail(&reader, "the end");

@@ -197,8 +197,7 @@ static bool can_repeat(struct value value)
 
 static tern_status percent(struct run *run, struct string format, struct value value, struct value *out)
 {
-    struct keyword whole = {.name = {"", 0}, .value = value};
-    struct arguments arguments = {.values = &value, .n_values = 1, .keywords = &whole, .n_keywords = 0};
+    struct arguments arguments = {.values = &value, .n_values = 1};
     if (value.kind == VALUE_TUPLE) {
         arguments.values = value.list->items;
         arguments.n_values = value.list->count;

@@ -235,9 +235,7 @@ static tern_status strip_sides(struct run *run, const struct call *call, int sid
     struct string characters;
     bool given = call->argument[0].kind != VALUE_MISSING && call->argument[0].kind != VALUE_NONE;
     if (given) TRY(argument_string(run, call->argument[0], "the characters to strip", &characters));
-    size_t work = given ? characters.length : 0;
-    TRY(run_charge(run, call->self.string.length + work));
-    if (work > 256) TRY(run_charge(run, call->self.string.length * (work / 256)));
+    TRY(run_charge(run, call->self.string.length * (1 + (given ? characters.length : 0))));
     *out = string_value(string_strip(call->self.string, given ? &characters : NULL, sides));
     return TERN_OK;
 }
