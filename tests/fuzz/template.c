@@ -12,14 +12,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *source = (const char *)data;
     const char *split = size ? memchr(source, '\0', size) : NULL;
     size_t length = split ? (size_t)(split - source) : size;
-    struct string_view {
-        const char *data;
-        size_t length;
-    } json = split ? (struct string_view){split + 1, size - length - 1} : (struct string_view){"{}", 2};
+    const char *json = split ? split + 1 : "{}";
+    size_t json_length = split ? size - length - 1 : 2;
     struct template *tmpl;
     struct buffer out = {0};
     if (template_parse(source, length, &tmpl) != TERN_OK) return 0;
-    template_render(tmpl, json.data, json.length, 1750000000, &limits, &out);
+    template_render(tmpl, json, json_length, 1750000000, &limits, &out);
     buffer_free(&out);
     template_free(tmpl);
     return 0;
