@@ -115,7 +115,8 @@ typedef struct tern_chat_options {
 } tern_chat_options;
 
 // Renders messages by the model's own chat template. *text is NUL-terminated; free it with tern_free().
-// Errors: BAD_FILE (the template is broken or calls raise_exception), LIMIT, UNSUPPORTED (the file has no template).
+// Errors: BAD_FILE (the template is broken or calls raise_exception), INVALID (JSON in a message or option is broken),
+// LIMIT, UNSUPPORTED (the file has no template).
 TERN_API tern_status tern_chat_render(const tern_model *model, const tern_message *messages, size_t n_messages,
                                       const tern_chat_options *options, char **text);
 
