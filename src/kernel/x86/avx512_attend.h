@@ -21,27 +21,27 @@ SPECIALISE void batch_scores(struct query_batch *batch, int n)
     const struct attention_block *block = batch->block;
     const float *const *query = block->query + batch->first;
     __m512 score[QUERY_BLOCK][KEY_VECTORS];
-#pragma GCC unroll 4
+    UNROLL()
     for (int i = 0; i < n; i++)
-#pragma GCC unroll 4
-        for (int v = 0; v < KEY_VECTORS; v++)
-            score[i][v] = _mm512_setzero_ps();
+        UNROLL()
+    for (int v = 0; v < KEY_VECTORS; v++)
+        score[i][v] = _mm512_setzero_ps();
     for (int64_t d = 0; d < block->head_size; d++) {
         __m512 keys[KEY_VECTORS];
-#pragma GCC unroll 4
+        UNROLL()
         for (int v = 0; v < KEY_VECTORS; v++)
             keys[v] = load_halves(block->keys + d * ATTENTION_BLOCK + 16 * v);
-#pragma GCC unroll 4
+        UNROLL()
         for (int i = 0; i < n; i++)
-#pragma GCC unroll 4
-            for (int v = 0; v < KEY_VECTORS; v++)
-                score[i][v] = _mm512_fmadd_ps(_mm512_set1_ps(query[i][d]), keys[v], score[i][v]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < n; i++)
-#pragma GCC unroll 4
+            UNROLL()
         for (int v = 0; v < KEY_VECTORS; v++)
-            _mm512_storeu_ps(batch->p[i] + 16 * v, _mm512_mul_ps(_mm512_set1_ps(block->scale), score[i][v]));
+            score[i][v] = _mm512_fmadd_ps(_mm512_set1_ps(query[i][d]), keys[v], score[i][v]);
+    }
+    UNROLL()
+    for (int i = 0; i < n; i++)
+        UNROLL()
+    for (int v = 0; v < KEY_VECTORS; v++)
+        _mm512_storeu_ps(batch->p[i] + 16 * v, _mm512_mul_ps(_mm512_set1_ps(block->scale), score[i][v]));
 }
 
 // Scores to probabilities, 0 where not visible; moves the query's maximum and sum on.
@@ -76,14 +76,14 @@ SPECIALISE void add_values(const struct query_batch *batch, int i, int i_end, in
     for (; j < j_end; j++) {
         const uint16_t *at = block->values + j * block->head_size + d;
         __m512 values[VALUE_VECTORS];
-#pragma GCC unroll 4
+        UNROLL()
         for (int v = 0; v < n_vectors; v++)
             values[v] = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, at + 16 * v));
-#pragma GCC unroll 4
+        UNROLL()
         for (int k = i; k < i_end; k++)
-#pragma GCC unroll 4
-            for (int v = 0; v < n_vectors; v++)
-                sum[k][v] = _mm512_fmadd_ps(_mm512_set1_ps(batch->p[k][j]), values[v], sum[k][v]);
+            UNROLL()
+        for (int v = 0; v < n_vectors; v++)
+            sum[k][v] = _mm512_fmadd_ps(_mm512_set1_ps(batch->p[k][j]), values[v], sum[k][v]);
     }
 }
 
@@ -94,19 +94,19 @@ SPECIALISE void sum_values(const struct query_batch *batch, int n, int64_t d, in
     float *const *acc = block->acc + batch->first;
     __m512 sum[QUERY_BLOCK][VALUE_VECTORS];
     int32_t common = visible[0];
-#pragma GCC unroll 4
+    UNROLL()
     for (int i = 0; i < n; i++) {
         common = visible[i] < common ? visible[i] : common;
-#pragma GCC unroll 4
+        UNROLL()
         for (int v = 0; v < n_vectors; v++)
             sum[i][v] =
                 _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, acc[i] + d + 16 * v), _mm512_set1_ps(batch->correction[i]));
     }
     add_values(batch, 0, n, 0, common, d, n_vectors, mask, sum);
-#pragma GCC unroll 4
+    UNROLL()
     for (int i = 0; i < n; i++) {
         add_values(batch, i, i + 1, common, visible[i], d, n_vectors, mask, sum);
-#pragma GCC unroll 4
+        UNROLL()
         for (int v = 0; v < n_vectors; v++)
             _mm512_mask_storeu_ps(acc[i] + d + 16 * v, mask, sum[i][v]);
     }
@@ -129,20 +129,20 @@ static void attend(const struct attention_block *block, void *scratch)
 {
     (void)scratch;
     struct query_batch batch = {.block = block};
-    for (; block->n_queries - batch.first >= QUERY_BLOCK; batch.first += QUERY_BLOCK)
-        attend_batch(&batch, QUERY_BLOCK);
-    switch (block->n_queries - batch.first) {
-    case 3:
-        attend_batch(&batch, 3);
-        break;
-    case 2:
-        attend_batch(&batch, 2);
-        break;
-    case 1:
-        attend_batch(&batch, 1);
-        break;
-    default:
-        break;
+    for (; batch.first < block->n_queries; batch.first += QUERY_BLOCK) {
+        switch (block->n_queries - batch.first) {
+        case 1:
+            attend_batch(&batch, 1);
+            break;
+        case 2:
+            attend_batch(&batch, 2);
+            break;
+        case 3:
+            attend_batch(&batch, 3);
+            break;
+        default:
+            attend_batch(&batch, QUERY_BLOCK);
+        }
     }
 }
 

@@ -61,7 +61,7 @@ SPECIALISE __m512i load_blocks(enum dtype type, const uint8_t *first, const uint
 SPECIALISE __m256 load_row_halves(const uint8_t *const row[BLOCK_ROWS], int64_t offset)
 {
     uint16_t halves[BLOCK_ROWS];
-#pragma GCC unroll 8
+    UNROLL()
     for (int i = 0; i < BLOCK_ROWS; i++)
         halves[i] = load_u16(row[i] + offset);
     return _mm256_cvtph_ps(load_128(halves));
@@ -85,15 +85,15 @@ SPECIALISE void multiply_blocks(const struct multiply *job, const struct block_t
     const int8_t *q = x->q + (token + t) * w->columns;
     const float *x_scale = x->scale + (token + t) * x->n_scales;
     const uint8_t *rows[BLOCK_ROWS];
-#pragma GCC unroll 8
+    UNROLL()
     for (int i = 0; i < BLOCK_ROWS; i++)
         rows[i] = w->data + min_i64(row + i, w->rows - 1) * w->row_bytes;
     __m512 lanes[BLOCK_TOKENS][BLOCK_PAIRS];
     __m256 minimum_sum[BLOCK_TOKENS];
-#pragma GCC unroll 4
+    UNROLL()
     for (int i = 0; i < n; i++) {
         minimum_sum[i] = _mm256_setzero_ps();
-#pragma GCC unroll 4
+        UNROLL()
         for (int p = 0; p < BLOCK_PAIRS; p++)
             lanes[i][p] = _mm512_setzero_ps();
     }
@@ -101,7 +101,7 @@ SPECIALISE void multiply_blocks(const struct multiply *job, const struct block_t
         const __m256 d = load_row_halves(rows, at);
         const __m256 m = type == DTYPE_Q4_1 ? load_row_halves(rows, at + 2) : _mm256_setzero_ps();
         __m512i activations[BLOCK_TOKENS];
-#pragma GCC unroll 4
+        UNROLL()
         for (int i = 0; i < n; i++) {
             activations[i] = _mm512_broadcast_i64x4(load_256(q + i * w->columns + b * BLOCK));
             if (type != DTYPE_Q4_1) continue;
@@ -109,11 +109,11 @@ SPECIALISE void multiply_blocks(const struct multiply *job, const struct block_t
             minimum_sum[i] =
                 _mm256_fmadd_ps(_mm256_set1_ps(sum), _mm256_mul_ps(m, _mm256_set1_ps(scale)), minimum_sum[i]);
         }
-#pragma GCC unroll 4
+        UNROLL()
         for (int p = 0; p < BLOCK_PAIRS; p++) {
             const __m512i weights = load_blocks(type, rows[2 * p] + at, rows[2 * p + 1] + at);
             const __m512 d_pair = spread_pair(d, p);
-#pragma GCC unroll 4
+            UNROLL()
             for (int i = 0; i < n; i++) {
                 __m512i dot = _mm512_setzero_si512();
                 if (type != DTYPE_Q4_1)
@@ -181,13 +181,13 @@ SPECIALISE void multiply_columns(enum dtype type, const uint8_t *const rows[FLOA
                                  int64_t i, __mmask16 mask, int n, __m512 (*lanes)[FLOAT_ROWS])
 {
     __m512 weights[FLOAT_ROWS];
-#pragma GCC unroll 4
+    UNROLL()
     for (int r = 0; r < FLOAT_ROWS; r++)
         weights[r] = load_floats(type, rows[r], i, mask);
-#pragma GCC unroll 4
+    UNROLL()
     for (int t = 0; t < n; t++) {
         __m512 v = _mm512_maskz_loadu_ps(mask, x + t * stride + i);
-#pragma GCC unroll 4
+        UNROLL()
         for (int r = 0; r < FLOAT_ROWS; r++)
             lanes[t][r] = _mm512_mask3_fmadd_ps(weights[r], v, lanes[t][r], mask);
     }
@@ -199,11 +199,11 @@ SPECIALISE void multiply_floats(const struct multiply *job, enum dtype type, con
     const struct matrix *w = job->w;
     const float *x = job->x->f32 + token * w->columns;
     __m512 lanes[FLOAT_TOKENS][FLOAT_ROWS];
-#pragma GCC unroll 4
+    UNROLL()
     for (int t = 0; t < n; t++)
-#pragma GCC unroll 4
-        for (int r = 0; r < FLOAT_ROWS; r++)
-            lanes[t][r] = _mm512_setzero_ps();
+        UNROLL()
+    for (int r = 0; r < FLOAT_ROWS; r++)
+        lanes[t][r] = _mm512_setzero_ps();
     int64_t i = 0;
     for (; i + 16 <= w->columns; i += 16)
         multiply_columns(type, rows, x, w->columns, i, 0xffff, n, lanes);

@@ -17,7 +17,8 @@ enum {
     STEP_CHUNKS = 4, // chunks that one unpacking takes
     GROUP_MAX = 128,
     GROUP_CODES = GROUP_MAX / 4 * ROW_VECTORS, // vectors of codes that a group of a pair unpacks to
-    BATCH_TOKENS = 6,                          // tokens whose sums stay in registers: 6 * ROW_VECTORS of the 32
+    FEW_TOKENS = 4,                            // tokens that are multiplied without storing the unpacked codes
+    BATCH_TOKENS = 6, // tokens whose sums stay in registers otherwise: 6 * ROW_VECTORS of the 32
 };
 
 // ---- Activations, rearranged
@@ -70,7 +71,7 @@ SPECIALISE void tile_token_fill(const struct matrix *w, enum matrix_kind kind, c
         __m512i sum = _mm512_setzero_si512();
         for (int64_t c = g * w->group; c < (g + 1) * w->group; c += 64) {
             __m512i x = _mm512_loadu_si512(q + c);
-            sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), x);
+            sum = add_dots(sum, _mm512_set1_epi8(1), x);
             _mm512_storeu_si512(out + c, rearrange(kind, x));
         }
         offset[g] = -_mm512_reduce_add_epi32(sum);
@@ -107,7 +108,7 @@ SPECIALISE int64_t ahead_of(const struct matrix *w, int64_t group)
 // n lines of both tiles.
 SPECIALISE void prefetch_pair(const uint8_t *first, const uint8_t *second, int n)
 {
-#pragma GCC unroll 2
+    UNROLL()
     for (int i = 0; i < n; i++) {
         _mm_prefetch((const char *)first + LINE * i, _MM_HINT_T0);
         _mm_prefetch((const char *)second + LINE * i, _MM_HINT_T0);
@@ -129,7 +130,7 @@ static void prefetch_start(const struct matrix *w, int64_t tile)
 SPECIALISE void unpack_chunks(const uint8_t *first, const uint8_t *second, __m512i v[ROW_VECTORS])
 {
     __m512i chunk[STEP_CHUNKS];
-#pragma GCC unroll 4
+    UNROLL()
     for (int c = 0; c < STEP_CHUNKS; c++)
         chunk[c] = load_pair(first + c * TILE_ROWS, second + c * TILE_ROWS);
     __m512i low01 = _mm512_unpacklo_epi8(chunk[0], chunk[1]), high01 = _mm512_unpackhi_epi8(chunk[0], chunk[1]);
@@ -156,7 +157,7 @@ SPECIALISE void load_scales(const uint8_t *first, const uint8_t *second, __m512 
     const __m512i low = _mm512_setr_epi64(0, 4, 8, 12, 1, 5, 9, 13),
                   high = _mm512_setr_epi64(2, 6, 10, 14, 3, 7, 11, 15);
     const __m512i ordered[2] = {_mm512_permutex2var_epi64(a, low, b), _mm512_permutex2var_epi64(a, high, b)};
-#pragma GCC unroll 2
+    UNROLL()
     for (int i = 0; i < 2; i++) {
         scale[2 * i] = _mm512_cvtph_ps(_mm512_castsi512_si256(ordered[i]));
         scale[2 * i + 1] = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(ordered[i], 1));
@@ -185,57 +186,66 @@ SPECIALISE float group_scale(const struct tile_pair *pair, int64_t t, int64_t gr
     return x->scale[(pair->token + t) * x->n_scales + group * pair->job->w->group / 128];
 }
 
-// acc = fmaf((float)dot, w_scale * x_scale, acc)
-SPECIALISE __m512 accumulate(__m512i dot, __m512 w_scale, float x_scale, __m512 acc)
+// For n tokens from t on: sum = fmaf((float)dot, w_scale * x_scale, sum).
+SPECIALISE void accumulate_group(const struct tile_pair *pair, int64_t group, int64_t t, int n,
+                                 const __m512 w_scale[ROW_VECTORS], const __m512i *dot)
 {
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(w_scale, _mm512_set1_ps(x_scale)), acc);
+    for (int i = 0; i < n; i++) {
+        const __m512 x_scale = _mm512_set1_ps(group_scale(pair, t + i, group));
+        __m512 *sum = pair->tokens->sum + (t + i) * ROW_VECTORS;
+        UNROLL()
+        for (int v = 0; v < ROW_VECTORS; v++)
+            sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i * ROW_VECTORS + v]), _mm512_mul_ps(w_scale[v], x_scale),
+                                     sum[v]);
+    }
 }
 
-// One token: codes go from the tiles straight into the sums.
-SPECIALISE void multiply_pair_by_one(const struct tile_pair *pair, enum matrix_kind kind)
+// One group times n tokens, codes going from the tiles straight into the products: dot[token][ROW_VECTORS].
+SPECIALISE void dot_few(const struct tile_pair *pair, enum matrix_kind kind, int64_t group, int n, const uint8_t *first,
+                        const uint8_t *second, __m512i *out)
 {
     const struct matrix *w = pair->job->w;
     const int positions = kind == MATRIX_TRITS ? 4 : 8;
-    const int64_t code_bytes = tile_code_bytes(w);
-    const uint8_t *first = pair->first, *second = pair->second;
-    const int8_t *q = pair->tokens->q;
-    __m512 acc[ROW_VECTORS];
-#pragma GCC unroll 4
-    for (int v = 0; v < ROW_VECTORS; v++)
-        acc[v] = _mm512_setzero_ps();
-    for (int64_t g = 0; g < w->n_groups; g++) {
-        __m512i dot[ROW_VECTORS];
-#pragma GCC unroll 4
-        for (int v = 0; v < ROW_VECTORS; v++)
-            dot[v] = _mm512_set1_epi32(pair->tokens->offset[g]);
-        const uint8_t *end = first + code_bytes;
-        const int64_t ahead = ahead_of(w, g);
-        for (; first < end; first += STEP_CHUNKS * TILE_ROWS, second += STEP_CHUNKS * TILE_ROWS) {
-            __m512i bytes[ROW_VECTORS];
-            prefetch_pair(first + ahead, second + ahead, 2);
-            unpack_chunks(first, second, bytes);
-#pragma GCC unroll 8
-            for (int k = 0; k < positions; k++, q += 4) {
-                __m512i x = broadcast_four(q);
-#pragma GCC unroll 4
-                for (int v = 0; v < ROW_VECTORS; v++)
-                    dot[v] = _mm512_dpbusd_epi32(dot[v], code_at(kind, bytes[v], k), x);
-            }
+    const int64_t ahead = ahead_of(w, group);
+    const uint8_t *end = first + tile_code_bytes(w);
+    const int8_t *q = pair->tokens->q + group * w->group;
+    __m512i dot[FEW_TOKENS * ROW_VECTORS];
+    UNROLL()
+    for (int i = 0; i < n * ROW_VECTORS; i++)
+        dot[i] = _mm512_set1_epi32(pair->tokens->offset[i / ROW_VECTORS * w->n_groups + group]);
+    for (; first < end; first += STEP_CHUNKS * TILE_ROWS, second += STEP_CHUNKS * TILE_ROWS) {
+        __m512i bytes[ROW_VECTORS];
+        prefetch_pair(first + ahead, second + ahead, 2);
+        unpack_chunks(first, second, bytes);
+        UNROLL()
+        for (int k = 0; k < positions; k++, q += 4) {
+            UNROLL()
+            for (int i = 0; i < n * ROW_VECTORS; i++)
+                dot[i] = add_dots(dot[i], code_at(kind, bytes[i % ROW_VECTORS], k),
+                                  broadcast_four(q + i / ROW_VECTORS * w->columns));
         }
-        __m512 w_scale[ROW_VECTORS];
-        prefetch_pair(first + ahead, second + ahead, 1);
-        load_scales(first, second, w_scale);
-        first += 2 * TILE_ROWS, second += 2 * TILE_ROWS;
-#pragma GCC unroll 4
-        for (int v = 0; v < ROW_VECTORS; v++)
-            acc[v] = accumulate(dot[v], w_scale[v], group_scale(pair, 0, g), acc[v]);
     }
-#pragma GCC unroll 4
-    for (int v = 0; v < ROW_VECTORS; v++)
-        pair->tokens->sum[v] = acc[v];
+    prefetch_pair(first + ahead, second + ahead, 1);
+    UNROLL()
+    for (int i = 0; i < n * ROW_VECTORS; i++)
+        out[i] = dot[i];
 }
 
-// A group's codes, unpacked: out[column / 4][ROW_VECTORS], columns in the order of rearranged activations.
+SPECIALISE void multiply_pair_by_few(const struct tile_pair *pair, enum matrix_kind kind, int n)
+{
+    const struct matrix *w = pair->job->w;
+    const int64_t code_bytes = tile_code_bytes(w), group_bytes = code_bytes + 2 * TILE_ROWS;
+    for (int64_t g = 0; g < w->n_groups; g++) {
+        const uint8_t *first = pair->first + g * group_bytes, *second = pair->second + g * group_bytes;
+        __m512i dot[FEW_TOKENS * ROW_VECTORS];
+        __m512 w_scale[ROW_VECTORS];
+        dot_few(pair, kind, g, n, first, second, dot);
+        load_scales(first + code_bytes, second + code_bytes, w_scale);
+        accumulate_group(pair, g, 0, n, w_scale, dot);
+    }
+}
+
+// A group's codes, unpacked: out[column / 4][ROW_VECTORS].
 SPECIALISE void unpack_group(enum matrix_kind kind, const uint8_t *first, const uint8_t *second, int64_t code_bytes,
                              int64_t ahead, __m512i *out)
 {
@@ -244,65 +254,68 @@ SPECIALISE void unpack_group(enum matrix_kind kind, const uint8_t *first, const 
         __m512i bytes[ROW_VECTORS];
         prefetch_pair(first + i + ahead, second + i + ahead, 2);
         unpack_chunks(first + i, second + i, bytes);
-#pragma GCC unroll 8
+        UNROLL()
         for (int k = 0; k < positions; k++)
-#pragma GCC unroll 4
-            for (int v = 0; v < ROW_VECTORS; v++)
-                *out++ = code_at(kind, bytes[v], k);
+            UNROLL()
+        for (int v = 0; v < ROW_VECTORS; v++)
+            *out++ = code_at(kind, bytes[v], k);
     }
 }
 
-// Tokens [t, t + n) times one group.
-SPECIALISE void multiply_group(const struct tile_pair *pair, const __m512i *codes, const __m512 w_scale[ROW_VECTORS],
-                               int64_t group, int64_t t, int n)
+// One unpacked group of a pair, and its scales.
+struct group_codes {
+    int64_t group;
+    __m512 w_scale[ROW_VECTORS];
+    __m512i codes[GROUP_CODES]; // [column / 4][ROW_VECTORS], columns in the order of rearranged activations
+};
+
+// One group times tokens [t, t + n): dot[token][ROW_VECTORS].
+SPECIALISE void dot_batch(const struct tile_pair *pair, const struct group_codes *group, int64_t t, int n, __m512i *out)
 {
     const struct matrix *w = pair->job->w;
-    const int8_t *q = pair->tokens->q + t * w->columns + group * w->group;
-    __m512i dot[BATCH_TOKENS][ROW_VECTORS];
-#pragma GCC unroll 6
-    for (int i = 0; i < n; i++)
-#pragma GCC unroll 4
-        for (int v = 0; v < ROW_VECTORS; v++)
-            dot[i][v] = _mm512_set1_epi32(pair->tokens->offset[(t + i) * w->n_groups + group]);
+    const int8_t *q = pair->tokens->q + t * w->columns + group->group * w->group;
+    const int32_t *offset = pair->tokens->offset + t * w->n_groups + group->group;
+    const __m512i *codes = group->codes;
+    __m512i dot[BATCH_TOKENS * ROW_VECTORS];
+    UNROLL()
+    for (int i = 0; i < n * ROW_VECTORS; i++)
+        dot[i] = _mm512_set1_epi32(offset[i / ROW_VECTORS * w->n_groups]);
     for (int64_t c = 0; c < w->group; c += 4, codes += ROW_VECTORS) {
-#pragma GCC unroll 6
-        for (int i = 0; i < n; i++) {
-            __m512i x = broadcast_four(q + i * w->columns + c);
-#pragma GCC unroll 4
-            for (int v = 0; v < ROW_VECTORS; v++)
-                dot[i][v] = _mm512_dpbusd_epi32(dot[i][v], codes[v], x);
-        }
+        UNROLL()
+        for (int i = 0; i < n * ROW_VECTORS; i++)
+            dot[i] = add_dots(dot[i], codes[i % ROW_VECTORS], broadcast_four(q + i / ROW_VECTORS * w->columns + c));
     }
-#pragma GCC unroll 6
-    for (int i = 0; i < n; i++)
-#pragma GCC unroll 4
-        for (int v = 0; v < ROW_VECTORS; v++) {
-            __m512 *sum = &pair->tokens->sum[(t + i) * ROW_VECTORS + v];
-            *sum = accumulate(dot[i][v], w_scale[v], group_scale(pair, t + i, group), *sum);
-        }
+    UNROLL()
+    for (int i = 0; i < n * ROW_VECTORS; i++)
+        out[i] = dot[i];
 }
 
-static void multiply_group_tokens(const struct tile_pair *pair, const __m512i *codes, const __m512 w_scale[ROW_VECTORS],
-                                  int64_t group, int64_t t, int64_t n)
+// One group times tokens [t, t_end), n at a time.
+SPECIALISE void multiply_group(const struct tile_pair *pair, const struct group_codes *group, int64_t t, int64_t t_end,
+                               int n)
 {
-    switch (n) {
-    case 1:
-        multiply_group(pair, codes, w_scale, group, t, 1);
-        break;
-    case 2:
-        multiply_group(pair, codes, w_scale, group, t, 2);
-        break;
+    for (; t < t_end; t += n) {
+        __m512i dot[BATCH_TOKENS * ROW_VECTORS];
+        dot_batch(pair, group, t, n, dot);
+        accumulate_group(pair, group->group, t, n, group->w_scale, dot);
+    }
+}
+
+static void multiply_group_tokens(const struct tile_pair *pair, const struct group_codes *group, int64_t t,
+                                  int64_t t_end, int64_t n)
+{
+    switch (n) { // more than FEW_TOKENS make no smaller batches
     case 3:
-        multiply_group(pair, codes, w_scale, group, t, 3);
+        multiply_group(pair, group, t, t_end, 3);
         break;
     case 4:
-        multiply_group(pair, codes, w_scale, group, t, 4);
+        multiply_group(pair, group, t, t_end, 4);
         break;
     case 5:
-        multiply_group(pair, codes, w_scale, group, t, 5);
+        multiply_group(pair, group, t, t_end, 5);
         break;
     default:
-        multiply_group(pair, codes, w_scale, group, t, BATCH_TOKENS);
+        multiply_group(pair, group, t, t_end, BATCH_TOKENS);
     }
 }
 
@@ -310,39 +323,52 @@ static void multiply_group_tokens(const struct tile_pair *pair, const __m512i *c
 SPECIALISE void multiply_pair_by_many(const struct tile_pair *pair, enum matrix_kind kind, int64_t n)
 {
     const struct matrix *w = pair->job->w;
-    const int64_t code_bytes = tile_code_bytes(w), batches = (n + BATCH_TOKENS - 1) / BATCH_TOKENS;
+    const int64_t code_bytes = tile_code_bytes(w);
+    const int64_t batches = (n + BATCH_TOKENS - 1) / BATCH_TOKENS, size = n / batches;
+    const int64_t larger = n % batches * (size + 1); // tokens in batches of one more
     const uint8_t *first = pair->first, *second = pair->second;
-    for (int64_t i = 0; i < n * ROW_VECTORS; i++)
-        pair->tokens->sum[i] = _mm512_setzero_ps();
     for (int64_t g = 0; g < w->n_groups; g++) {
-        __m512i codes[GROUP_CODES];
-        __m512 w_scale[ROW_VECTORS];
+        struct group_codes group;
         const int64_t ahead = ahead_of(w, g);
-        unpack_group(kind, first, second, code_bytes, ahead, codes);
+        unpack_group(kind, first, second, code_bytes, ahead, group.codes);
         first += code_bytes, second += code_bytes;
         prefetch_pair(first + ahead, second + ahead, 1);
-        load_scales(first, second, w_scale);
+        load_scales(first, second, group.w_scale);
         first += 2 * TILE_ROWS, second += 2 * TILE_ROWS;
-        for (int64_t i = 0; i < batches; i++) {
-            int64_t t = i * n / batches;
-            multiply_group_tokens(pair, codes, w_scale, g, t, (i + 1) * n / batches - t);
-        }
+        group.group = g;
+        if (larger > 0) multiply_group_tokens(pair, &group, 0, larger, size + 1);
+        multiply_group_tokens(pair, &group, larger, n, size);
+    }
+}
+
+SPECIALISE void multiply_pair_of(const struct tile_pair *pair, enum matrix_kind kind, int64_t n)
+{
+    switch (n) {
+    case 1:
+        multiply_pair_by_few(pair, kind, 1);
+        break;
+    case 2:
+        multiply_pair_by_few(pair, kind, 2);
+        break;
+    case 3:
+        multiply_pair_by_few(pair, kind, 3);
+        break;
+    case FEW_TOKENS:
+        multiply_pair_by_few(pair, kind, FEW_TOKENS);
+        break;
+    default:
+        multiply_pair_by_many(pair, kind, n);
     }
 }
 
 static void multiply_pair(const struct tile_pair *pair, int64_t n)
 {
-    if (pair->job->w->kind == MATRIX_TRITS) {
-        if (n == 1)
-            multiply_pair_by_one(pair, MATRIX_TRITS);
-        else
-            multiply_pair_by_many(pair, MATRIX_TRITS, n);
-    } else {
-        if (n == 1)
-            multiply_pair_by_one(pair, MATRIX_BITS);
-        else
-            multiply_pair_by_many(pair, MATRIX_BITS, n);
-    }
+    for (int64_t i = 0; i < n * ROW_VECTORS; i++)
+        pair->tokens->sum[i] = _mm512_setzero_ps();
+    if (pair->job->w->kind == MATRIX_TRITS)
+        multiply_pair_of(pair, MATRIX_TRITS, n);
+    else
+        multiply_pair_of(pair, MATRIX_BITS, n);
 }
 
 // Rows of a pair's sums back in their order, times the matrix's scale.
@@ -395,18 +421,18 @@ SPECIALISE void exact_group(const struct matrix *w, enum matrix_kind kind, const
                                : _mm512_setr_ps(-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1);
     for (int64_t c = 0; c < w->group; c += positions, codes += TILE_ROWS) {
         __m512i bytes[TILE_VECTORS];
-#pragma GCC unroll 2
+        UNROLL()
         for (int v = 0; v < TILE_VECTORS; v++)
             bytes[v] = _mm512_cvtepu8_epi32(load_128(codes + 16 * v));
-#pragma GCC unroll 8
+        UNROLL()
         for (int k = 0; k < positions; k++)
-#pragma GCC unroll 2
-            for (int v = 0; v < TILE_VECTORS; v++) {
-                __m512 weight = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes[v], (unsigned)(width * k)), weights);
-#pragma GCC unroll 8
-                for (int t = 0; t < n; t++)
-                    sum[t][v] = _mm512_fmadd_ps(weight, _mm512_set1_ps(x[t * stride + c + k]), sum[t][v]);
-            }
+            UNROLL()
+        for (int v = 0; v < TILE_VECTORS; v++) {
+            __m512 weight = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes[v], (unsigned)(width * k)), weights);
+            UNROLL()
+            for (int t = 0; t < n; t++)
+                sum[t][v] = _mm512_fmadd_ps(weight, _mm512_set1_ps(x[t * stride + c + k]), sum[t][v]);
+        }
     }
 }
 
@@ -419,16 +445,16 @@ SPECIALISE void exact_tile(const struct multiply *job, enum matrix_kind kind, in
     for (int t = 0; t < n; t++)
         acc[t][0] = acc[t][1] = _mm512_setzero_ps();
     for (int64_t g = 0; g < w->n_groups; g++, x += w->group) {
-#pragma GCC unroll 8
+        UNROLL()
         for (int t = 0; t < n; t++)
             sum[t][0] = sum[t][1] = _mm512_setzero_ps();
         exact_group(w, kind, codes, x, w->columns, n, sum);
         codes += tile_code_bytes(w);
-#pragma GCC unroll 8
+        UNROLL()
         for (int t = 0; t < n; t++)
-#pragma GCC unroll 2
-            for (int v = 0; v < TILE_VECTORS; v++)
-                acc[t][v] = _mm512_fmadd_ps(sum[t][v], load_halves(codes + 32 * v), acc[t][v]);
+            UNROLL()
+        for (int v = 0; v < TILE_VECTORS; v++)
+            acc[t][v] = _mm512_fmadd_ps(sum[t][v], load_halves(codes + 32 * v), acc[t][v]);
         codes += 2 * TILE_ROWS;
     }
     int64_t first = tile * TILE_ROWS, n_rows = w->rows - first;
