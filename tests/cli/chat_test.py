@@ -71,9 +71,16 @@ class Terminal:
     def type(self, text):
         os.write(self.fd, text.encode())
 
+    def prompt(self, text="> "):
+        """Waits for the prompt, and until keys come one by one: the program prints the one before it does the other."""
+        self.expect(text)
+        deadline = time.monotonic() + TIMEOUT
+        while termios.tcgetattr(self.fd)[3] & termios.ICANON and time.monotonic() < deadline:
+            time.sleep(0.01)
+
     def line(self, text):
         """Types a line once the prompt is there."""
-        self.expect("> ")
+        self.prompt()
         self.type(text + "\n")
 
     def wait(self):
@@ -112,7 +119,7 @@ class Chat(unittest.TestCase):
 
     def test_control_d_quits(self):
         t = self.start()
-        t.expect("> ")
+        t.prompt()
         t.type("\x04")
         self.assertEqual(t.wait(), 0)
 
@@ -138,7 +145,7 @@ class Chat(unittest.TestCase):
         t.expect("la di da")
         t.type("\x03")
         t.expect("(stopped)")
-        t.expect("> ")
+        t.prompt()
         t.type("\x03")
         t.expect("(/quit or Ctrl-D leaves)")
         t.line("Sing again")
@@ -212,14 +219,14 @@ class Chat(unittest.TestCase):
 
     def test_several_lines(self):
         t = self.start()
-        t.expect("> ")
+        t.prompt()
         t.type("one\\\n")
-        t.expect(". ")
+        t.prompt(". ")
         t.type("two\n")
         t.expect(SENTENCE)
-        t.expect("> ")
+        t.prompt()
         t.type('"""three\n')
-        t.expect(". ")
+        t.prompt(". ")
         t.type('four"""\n')
         t.expect(SENTENCE)
         t.line("/save talk.json")
@@ -266,7 +273,7 @@ class Chat(unittest.TestCase):
         path = self.file(".local", "state", "tern", "history")
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
         t = self.start()
-        t.expect("> ")
+        t.prompt()
         t.type("\x1b[A\x1b[A\n")  # up, up: before /quit
         t.expect("A secret question")
         t.expect(SENTENCE)
