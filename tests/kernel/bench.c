@@ -8,7 +8,7 @@
 #include "base/parallel.h"
 #include "matrix.h"
 
-enum { MAX_REPEATS = 64, STREAM_BYTES = 1 << 28, PARTS = 2 };
+enum { MAX_REPEATS = 64, STREAM_BYTES = 1 << 28, STREAM_AHEAD = 8192, PARTS = 2 };
 
 static double now(void)
 {
@@ -51,9 +51,12 @@ static void stream_task(void *context, int64_t index, int worker)
     struct stream *s = context;
     const uint64_t *p = (const uint64_t *)(const void *)(s->memory + index * s->bytes);
     uint64_t sums[16] = {0};
-    for (int64_t i = 0; i + 16 <= s->bytes / 8; i += 16)
+    for (int64_t i = 0; i + 16 <= s->bytes / 8; i += 16) {
+        __builtin_prefetch(p + i + STREAM_AHEAD / 8);
+        __builtin_prefetch(p + i + STREAM_AHEAD / 8 + 8);
         for (int k = 0; k < 16; k++)
             sums[k] += p[i + k];
+    }
     for (int k = 1; k < 16; k++)
         sums[0] += sums[k];
     s->sink = sums[0];

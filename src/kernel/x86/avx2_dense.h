@@ -78,11 +78,11 @@ SPECIALISE void int8_rows(const struct multiply *job, enum dtype type, int64_t r
             const uint8_t *at = block + r * w->row_bytes;
             __m256i weights = int8_weights(type, at);
             dense_prefetch(at, w->row_bytes);
-            float d = load_one_half(at);
+            __m256 d = broadcast_half(at);
             foreach (t, n_tokens) {
                 float scale = x_scale[t * x->n_scales + b];
                 __m256 dots = int8_dots(type, weights, load_256(q + t * x->columns + b * INT8_BLOCK));
-                acc[r][t] = _mm256_fmadd_ps(dots, _mm256_set1_ps(d * scale), acc[r][t]);
+                acc[r][t] = _mm256_fmadd_ps(dots, _mm256_mul_ps(d, _mm256_set1_ps(scale)), acc[r][t]);
                 if (type == DTYPE_Q4_1)
                     minimum[r][t] =
                         __builtin_fmaf(sums[t * n_blocks + b], load_one_half(at + 2) * scale, minimum[r][t]);

@@ -43,7 +43,13 @@ SPECIALISE __m256 load_halves(const void *p)
     return _mm256_cvtph_ps(load_128(p));
 }
 
-// The half at p in all lanes; one float of it is half_to_float's.
+// The half at p in all lanes.
+SPECIALISE __m256 broadcast_half(const uint8_t *p)
+{
+    return _mm256_cvtph_ps(_mm_set1_epi16((int16_t)load_u16(p)));
+}
+
+// The half at p, as half_to_float gives it.
 SPECIALISE float load_one_half(const uint8_t *p)
 {
     return _cvtsh_ss(load_u16(p));
