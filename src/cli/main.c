@@ -14,6 +14,7 @@ static const struct {
     {&command_info, info_main},
     {&command_tokenize, tokenize_main},
     {&command_bench, bench_main},
+    {&command_pack, pack_main},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

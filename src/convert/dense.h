@@ -1,0 +1,23 @@
+// Packing of types whose blocks hold numbers instead of trits or bits: the reverse of codec_unpack_dense().
+#ifndef CONVERT_DENSE_H
+#define CONVERT_DENSE_H
+
+#include "base/half.h"
+#include "format/bytes.h"
+#include "format/dtype.h"
+
+static inline void dense_store_f32(uint8_t *p, float value)
+{
+    uint32_t bits = half_to_bits32(value);
+    bytes_store_u16(p, (uint16_t)bits);
+    bytes_store_u16(p + 2, (uint16_t)(bits >> 16));
+}
+
+// True for the types that dense_pack_row() writes: F32, F16, BF16, Q8_0, Q4_0.
+bool dense_can_pack(enum dtype type);
+
+// in[columns], finite, whole blocks -> out[dtype_row_bytes(type, columns)]. Q8_0 and Q4_0 give the bytes of ggml's
+// reference quantisation (quantize_row_q8_0_ref, quantize_row_q4_0_ref).
+void dense_pack_row(enum dtype type, const float *in, uint64_t columns, uint8_t *out);
+
+#endif

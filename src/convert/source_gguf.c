@@ -1,0 +1,46 @@
+// GGUF files as a source: everything stays as it is.
+#include "convert/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// Keys that say how the file is laid out, not what the model is.
+static bool is_layout_key(const char *key)
+{
+    return strcmp(key, "general.alignment") == 0 || strcmp(key, "general.file_type") == 0 ||
+           strcmp(key, "general.quantization_version") == 0 || strncmp(key, "split.", 6) == 0;
+}
+
+static tern_status copy_metadata(const struct gguf_file *file, struct metadata *out)
+{
+    for (uint64_t i = 0; i < file->n_pairs; i++)
+        if (!is_layout_key(file->pairs[i].key)) TRY(metadata_add_value(out, file->pairs[i].key, &file->pairs[i].value));
+    return TERN_OK;
+}
+
+static tern_status list_tensors(const struct gguf_file *file, struct source *out)
+{
+    out->tensors = calloc((size_t)(file->n_tensors ? file->n_tensors : 1), sizeof *out->tensors);
+    if (out->tensors == NULL) return status_fail(TERN_NO_MEMORY, "%s: no memory for the list of tensors", file->path);
+    out->n_tensors = file->n_tensors;
+    for (uint64_t i = 0; i < file->n_tensors; i++)
+        out->tensors[i].tensor = file->tensors[i];
+    return copy_metadata(file, &out->metadata);
+}
+
+static void close_file(void *owner)
+{
+    gguf_close(owner);
+}
+
+tern_status source_open_gguf(const char *path, struct source *out)
+{
+    struct gguf_file *file;
+    *out = (struct source){0};
+    TRY(gguf_open(path, &file));
+    *out = (struct source){.owner = file, .close_owner = close_file, .files = file->parts, .n_files = file->n_parts};
+    out->path = strdup(path);
+    tern_status status = out->path != NULL ? list_tensors(file, out) : status_fail(TERN_NO_MEMORY, "no memory");
+    if (status != TERN_OK) source_close(out);
+    return status;
+}
