@@ -146,6 +146,9 @@ TERN_API tern_sampling tern_sampling_default(void);
 typedef struct tern_session_options {
     int32_t context;               // tokens this session can hold; 0: what the model was trained for, never more
     const tern_sampling *sampling; // copied; NULL: tern_sampling_default()
+    // Do not guess at coming tokens from where the text said the same before. Guessing makes repetitive work faster and
+    // never changes an answer.
+    bool no_prompt_lookup;
 } tern_session_options;
 
 TERN_API tern_status tern_session_open(tern_model *model, const tern_session_options *options, tern_session **out);

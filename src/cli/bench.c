@@ -167,7 +167,7 @@ static tern_status measure(const struct bench_options *o, tern_model *model, str
 {
     int n_tokens = o->n_prompt > o->n_decode ? o->n_prompt : o->n_decode;
     tern_session *session;
-    TRY(tern_session_open(model, &(tern_session_options){.context = n_tokens}, &session));
+    TRY(tern_session_open(model, &(tern_session_options){.context = n_tokens, .no_prompt_lookup = true}, &session));
     tern_token *tokens = malloc((size_t)n_tokens * sizeof *tokens);
     tern_status status = tokens != NULL ? TERN_OK : status_fail(TERN_NO_MEMORY, "no memory for %d tokens", n_tokens);
     for (int i = 0; status == TERN_OK && i < n_tokens; i++)

@@ -35,7 +35,9 @@ static tern_status open_parts(tern_session *session, const tern_session_options 
     tern_sampling sampling = options->sampling != NULL ? *options->sampling : tern_sampling_default();
     TRY(sampler_open(&sampling, model->config.n_vocabulary, &session->sampler));
     TRY(kv_cache_open(&model->config, session->context, &session->cache));
-    session->logits = malloc((size_t)model->config.n_vocabulary * sizeof *session->logits);
+    session->guesses = !options->no_prompt_lookup;
+    size_t rows = session->guesses ? 1 + DRAFT_MAX : 1;
+    session->logits = malloc(rows * (size_t)model->config.n_vocabulary * sizeof *session->logits);
     if (session->logits == NULL) return status_fail(TERN_NO_MEMORY, "no memory for logits");
     session->batch = FIRST_BATCH;
     atomic_init(&session->cancelled, false);
@@ -118,27 +120,42 @@ static void adapt_batch(tern_session *session, int32_t rows, double seconds)
         session->batch *= 2;
 }
 
-// One pass of the decoder; `last`: the row after which logits are wanted is among these.
-static tern_status feed_batch(tern_session *session, const tern_token *tokens, int32_t count, bool last)
+static float *logits_row(const tern_session *session, size_t row)
 {
+    return session->logits + row * (size_t)session->model->config.n_vocabulary;
+}
+
+// One pass of the decoder over tokens[0 .. count), of which the last `n_logits` rows get logits.
+static tern_status feed_rows(tern_session *session, const tern_token *tokens, int32_t count, int32_t n_logits,
+                             double *seconds)
+{
+    int32_t first = count - n_logits;
     for (int32_t i = 0; i < count; i++)
         session->rows[i] = (struct decoder_row){
             .token = tokens[i],
             .position = (int32_t)session->length + i,
             .cache = session->cache,
-            .logits = last && i == count - 1 ? session->logits : NULL,
+            .logits = i >= first ? logits_row(session, (size_t)(i - first)) : NULL,
         };
+    return model_forward(session->model, session->rows, count, seconds);
+}
+
+// Part of a longer text; `last`: its end, after which logits are wanted, is among these.
+static tern_status feed_batch(tern_session *session, const tern_token *tokens, int32_t count, bool last)
+{
     double seconds;
-    TRY(model_forward(session->model, session->rows, count, &seconds));
+    TRY(feed_rows(session, tokens, count, last ? 1 : 0, &seconds));
     adapt_batch(session, count, seconds);
     memcpy(session->tokens + session->length, tokens, (size_t)count * sizeof *tokens);
     session->length += (size_t)count;
     session->has_logits = last;
+    session->logits_row = 0;
     return TERN_OK;
 }
 
 static tern_status feed_batches(tern_session *session, const tern_token *tokens, size_t count)
 {
+    TRY(reserve_tokens(session, count));
     while (count > 0) {
         if (session_take_cancel(session))
             return status_fail(TERN_CANCELLED, "cancelled with %zu tokens to read", count);
@@ -150,6 +167,39 @@ static tern_status feed_batches(tern_session *session, const tern_token *tokens,
     return TERN_OK;
 }
 
+// A single token with guesses at those that follow it, in one pass.
+static tern_status feed_and_guess(tern_session *session, tern_token token)
+{
+    size_t room = (size_t)session->context - session->length - 1;
+    TRY(reserve_tokens(session, 1 + (room < DRAFT_MAX ? room : DRAFT_MAX)));
+    tern_token *next = session->tokens + session->length;
+    next[0] = token;
+    int32_t guesses = draft_propose(&session->draft, session->tokens, session->length + 1, room, next + 1);
+    double seconds;
+    TRY(feed_rows(session, next, 1 + guesses, 1 + guesses, &seconds));
+    draft_count_pass(&session->draft, guesses, seconds);
+    session->length++;
+    session->n_ahead = (size_t)guesses;
+    session->logits_row = 0;
+    session->has_logits = true;
+    return TERN_OK;
+}
+
+// True if the token was guessed: its keys, values and logits are there.
+static bool take_guess(tern_session *session, tern_token token)
+{
+    bool hit = session->n_ahead > 0 && session->tokens[session->length] == token;
+    if (hit) {
+        session->length++;
+        session->n_ahead--;
+        session->logits_row++;
+        draft_count_hit(&session->draft);
+    } else {
+        session->n_ahead = 0;
+    }
+    return hit;
+}
+
 tern_status tern_session_feed(tern_session *session, const tern_token *tokens, size_t count)
 {
     if (session_take_cancel(session))
@@ -157,13 +207,16 @@ tern_status tern_session_feed(tern_session *session, const tern_token *tokens, s
     if (count == 0) return TERN_OK;
     if (tokens == NULL) return status_fail(TERN_INVALID, "%zu tokens to feed, but the list is NULL", count);
     TRY(check_tokens(session, tokens, count));
-    TRY(reserve_tokens(session, count));
-    return feed_batches(session, tokens, count);
+    if (count > 1 || !session->guesses) {
+        session->n_ahead = 0;
+        return feed_batches(session, tokens, count);
+    }
+    return take_guess(session, tokens[0]) ? TERN_OK : feed_and_guess(session, tokens[0]);
 }
 
 const float *tern_session_logits(const tern_session *session)
 {
-    return session->has_logits ? session->logits : NULL;
+    return session->has_logits ? logits_row(session, session->logits_row) : NULL;
 }
 
 tern_token tern_session_sample(tern_session *session)
@@ -172,7 +225,7 @@ tern_token tern_session_sample(tern_session *session)
         status_fail(TERN_INVALID, "nothing to sample from: no token was fed since the session began or was truncated");
         return -1;
     }
-    return sampler_sample(session->sampler, session->logits, session->tokens, session->length);
+    return sampler_sample(session->sampler, tern_session_logits(session), session->tokens, session->length);
 }
 
 // ---- State --------------------------------------------------------------------------------------------------------
@@ -198,6 +251,7 @@ tern_status tern_session_truncate(tern_session *session, size_t length)
         return status_fail(TERN_INVALID, "cannot truncate to %zu tokens: the session holds %zu", length,
                            session->length);
     if (length == session->length) return TERN_OK;
+    session->n_ahead = 0;
     kv_cache_truncate(session->cache, (int32_t)length);
     session->length = length;
     session->has_logits = false;

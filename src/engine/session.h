@@ -2,6 +2,7 @@
 #ifndef ENGINE_SESSION_H
 #define ENGINE_SESSION_H
 
+#include "engine/draft.h"
 #include "engine/model.h"
 #include "engine/sampler.h"
 
@@ -9,12 +10,19 @@
 
 struct tern_session {
     struct tern_model *model;
-    struct kv_cache *cache; // of tokens[0 .. length)
+    struct kv_cache *cache; // of tokens[0 .. length + n_ahead)
     struct sampler *sampler;
     int32_t context;
     tern_token *tokens; // [capacity]
     size_t length, capacity;
-    float *logits; // [vocabulary]
+
+    // Guesses after tokens[length) that were computed with the last token: feeding the one guessed costs nothing.
+    size_t n_ahead;
+    bool guesses; // made at all
+    struct draft draft;
+
+    float *logits;     // [1 + DRAFT_MAX][vocabulary]: after the token that was computed, then after each guess
+    size_t logits_row; // the one after tokens[length - 1]
     bool has_logits;
     struct decoder_row rows[DECODER_MAX_ROWS];
     int32_t batch; // rows of the next decoder pass of a prompt, by how long the last ones took

@@ -138,7 +138,7 @@ static tern_status find_match(const struct walk *walk, int step, const char *tex
 static tern_status split(const struct walk *walk, int step, const char *text, size_t length)
 {
     if (length == 0) return TERN_OK;
-    if (step == walk->pretokenizer->n_steps) return walk->sink(walk->context, text, length);
+    if (step == MAX_STEPS || step == walk->pretokenizer->n_steps) return walk->sink(walk->context, text, length);
     for (size_t at = 0; at < length;) {
         size_t start = length, end = length;
         TRY(find_match(walk, step, text, length, at, &start, &end));
