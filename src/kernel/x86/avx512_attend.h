@@ -20,28 +20,21 @@ SPECIALISE void batch_scores(struct query_batch *batch, int n)
 {
     const struct attention_block *block = batch->block;
     const float *const *query = block->query + batch->first;
-    __m512 score[QUERY_BLOCK][KEY_VECTORS];
+    __m512 score[QUERY_BLOCK * KEY_VECTORS];
     UNROLL()
-    for (int i = 0; i < n; i++)
-        UNROLL()
-    for (int v = 0; v < KEY_VECTORS; v++)
-        score[i][v] = _mm512_setzero_ps();
+    for (int i = 0; i < n * KEY_VECTORS; i++)
+        score[i] = _mm512_setzero_ps();
     for (int64_t d = 0; d < block->head_size; d++) {
-        __m512 keys[KEY_VECTORS];
+        const uint16_t *keys = block->keys + d * ATTENTION_BLOCK;
         UNROLL()
-        for (int v = 0; v < KEY_VECTORS; v++)
-            keys[v] = load_halves(block->keys + d * ATTENTION_BLOCK + 16 * v);
-        UNROLL()
-        for (int i = 0; i < n; i++)
-            UNROLL()
-        for (int v = 0; v < KEY_VECTORS; v++)
-            score[i][v] = _mm512_fmadd_ps(_mm512_set1_ps(query[i][d]), keys[v], score[i][v]);
+        for (int i = 0; i < n * KEY_VECTORS; i++)
+            score[i] = _mm512_fmadd_ps(_mm512_set1_ps(query[i / KEY_VECTORS][d]),
+                                       load_halves(keys + 16 * (i % KEY_VECTORS)), score[i]);
     }
     UNROLL()
-    for (int i = 0; i < n; i++)
-        UNROLL()
-    for (int v = 0; v < KEY_VECTORS; v++)
-        _mm512_storeu_ps(batch->p[i] + 16 * v, _mm512_mul_ps(_mm512_set1_ps(block->scale), score[i][v]));
+    for (int i = 0; i < n * KEY_VECTORS; i++)
+        _mm512_storeu_ps(batch->p[i / KEY_VECTORS] + 16 * (i % KEY_VECTORS),
+                         _mm512_mul_ps(_mm512_set1_ps(block->scale), score[i]));
 }
 
 // Scores to probabilities, 0 where not visible; moves the query's maximum and sum on.
@@ -68,47 +61,46 @@ static void query_softmax(struct query_batch *batch, int i)
     block->max[query] = max;
 }
 
-// Adds keys [j, j_end) to the sums of queries [i, i_end): elements d .. d + 16 * n_vectors, or those that `mask` has.
-SPECIALISE void add_values(const struct query_batch *batch, int i, int i_end, int32_t j, int32_t j_end, int64_t d,
-                           int n_vectors, __mmask16 mask, __m512 (*sum)[VALUE_VECTORS])
+// Adds key j to the sums of n queries: elements d .. d + 16 * n_vectors, or those of them that `mask` has.
+SPECIALISE void add_value(const struct query_batch *batch, int first, int n, int32_t j, int64_t d, int n_vectors,
+                          __mmask16 mask, __m512 *sum)
 {
-    const struct attention_block *block = batch->block;
-    for (; j < j_end; j++) {
-        const uint16_t *at = block->values + j * block->head_size + d;
-        __m512 values[VALUE_VECTORS];
-        UNROLL()
-        for (int v = 0; v < n_vectors; v++)
-            values[v] = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, at + 16 * v));
-        UNROLL()
-        for (int k = i; k < i_end; k++)
-            UNROLL()
-        for (int v = 0; v < n_vectors; v++)
-            sum[k][v] = _mm512_fmadd_ps(_mm512_set1_ps(batch->p[k][j]), values[v], sum[k][v]);
+    const uint16_t *at = batch->block->values + j * batch->block->head_size + d;
+    UNROLL()
+    for (int i = 0; i < n * n_vectors; i++) {
+        __m512 value = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, at + 16 * (i % n_vectors)));
+        sum[i] = _mm512_fmadd_ps(_mm512_set1_ps(batch->p[first + i / n_vectors][j]), value, sum[i]);
     }
 }
 
 SPECIALISE void sum_values(const struct query_batch *batch, int n, int64_t d, int n_vectors, __mmask16 mask)
 {
-    const struct attention_block *block = batch->block;
-    const int32_t *visible = block->visible + batch->first;
-    float *const *acc = block->acc + batch->first;
-    __m512 sum[QUERY_BLOCK][VALUE_VECTORS];
+    const int32_t *visible = batch->block->visible + batch->first;
+    float *const *acc = batch->block->acc + batch->first;
+    __m512 sum[QUERY_BLOCK * VALUE_VECTORS];
     int32_t common = visible[0];
-    UNROLL()
-    for (int i = 0; i < n; i++) {
+    for (int i = 1; i < n; i++)
         common = visible[i] < common ? visible[i] : common;
-        UNROLL()
-        for (int v = 0; v < n_vectors; v++)
-            sum[i][v] =
-                _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, acc[i] + d + 16 * v), _mm512_set1_ps(batch->correction[i]));
-    }
-    add_values(batch, 0, n, 0, common, d, n_vectors, mask, sum);
     UNROLL()
+    for (int i = 0; i < n * n_vectors; i++)
+        sum[i] = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, acc[i / n_vectors] + d + 16 * (i % n_vectors)),
+                               _mm512_set1_ps(batch->correction[i / n_vectors]));
+    for (int32_t j = 0; j < common; j++)
+        add_value(batch, 0, n, j, d, n_vectors, mask, sum);
+    UNROLL()
+    for (int i = 0; i < n * n_vectors; i++)
+        _mm512_mask_storeu_ps(acc[i / n_vectors] + d + 16 * (i % n_vectors), mask, sum[i]);
+    // Queries that see further than the others go on alone.
     for (int i = 0; i < n; i++) {
-        add_values(batch, i, i + 1, common, visible[i], d, n_vectors, mask, sum);
+        if (visible[i] == common) continue;
         UNROLL()
         for (int v = 0; v < n_vectors; v++)
-            _mm512_mask_storeu_ps(acc[i] + d + 16 * v, mask, sum[i][v]);
+            sum[v] = _mm512_maskz_loadu_ps(mask, acc[i] + d + 16 * v);
+        for (int32_t j = common; j < visible[i]; j++)
+            add_value(batch, i, 1, j, d, n_vectors, mask, sum);
+        UNROLL()
+        for (int v = 0; v < n_vectors; v++)
+            _mm512_mask_storeu_ps(acc[i] + d + 16 * v, mask, sum[v]);
     }
 }
 

@@ -4,6 +4,15 @@
 
 #include "kernel/x86/avx512_vector.h"
 
+// Asks for bytes of the rows that come after those in work: a few rows side by side are too many streams for the
+// processor to guess.
+SPECIALISE void prefetch_rows(const uint8_t *ahead, int bytes)
+{
+    UNROLL()
+    for (int i = 0; i < bytes; i += 64)
+        _mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
+}
+
 // ---- Blocks of 32, int8: a vector is one block of two rows, a 32-bit lane four of its elements
 
 enum {
@@ -57,14 +66,18 @@ SPECIALISE __m512i load_blocks(enum dtype type, const uint8_t *first, const uint
     return _mm512_and_si512(_mm512_srlv_epi64(both, shift), _mm512_set1_epi8(15));
 }
 
+SPECIALISE short load_short(const uint8_t *p)
+{
+    return (short)load_u16(p);
+}
+
 // The halves at `offset` of eight rows' blocks.
 SPECIALISE __m256 load_row_halves(const uint8_t *const row[BLOCK_ROWS], int64_t offset)
 {
-    uint16_t halves[BLOCK_ROWS];
-    UNROLL()
-    for (int i = 0; i < BLOCK_ROWS; i++)
-        halves[i] = load_u16(row[i] + offset);
-    return _mm256_cvtph_ps(load_128(halves));
+    return _mm256_cvtph_ps(_mm_setr_epi16(load_short(row[0] + offset), load_short(row[1] + offset),
+                                          load_short(row[2] + offset), load_short(row[3] + offset),
+                                          load_short(row[4] + offset), load_short(row[5] + offset),
+                                          load_short(row[6] + offset), load_short(row[7] + offset)));
 }
 
 // Lanes 2p and 2p + 1 of v, eight times each.
@@ -74,66 +87,83 @@ SPECIALISE __m512 spread_pair(__m256 v, int p)
     return _mm512_permutexvar_ps(_mm512_add_epi32(first, _mm512_set1_epi32(2 * p)), _mm512_castps256_ps512(v));
 }
 
-// Rows [row, row + 8) times tokens [t, t + n) of the call's. Rows beyond the matrix are its last one.
-SPECIALISE void multiply_blocks(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
-                                int64_t row, int64_t token, int64_t t, int n)
+// What is left of rows [row, row + 8) times tokens [t, t + n) of the call's when only the lanes' sums remain.
+struct block_sums {
+    __m512 lanes[BLOCK_TOKENS * BLOCK_PAIRS];
+    __m256 minimum[BLOCK_TOKENS];
+};
+
+SPECIALISE void sum_blocks(const struct multiply *job, const struct block_tokens *tokens, enum dtype type, int64_t row,
+                           int64_t token, int64_t t, int n, struct block_sums *out)
 {
     const struct matrix *w = job->w;
     const struct activations *x = job->x;
     const int64_t n_blocks = w->columns / BLOCK;
-    const int64_t block_bytes = type == DTYPE_Q8_0 ? 34 : type == DTYPE_Q4_0 ? 18 : 20;
+    const int block_bytes = type == DTYPE_Q8_0 ? 34 : type == DTYPE_Q4_0 ? 18 : 20;
     const int8_t *q = x->q + (token + t) * w->columns;
-    const float *x_scale = x->scale + (token + t) * x->n_scales;
-    const uint8_t *rows[BLOCK_ROWS];
+    const int32_t *offset = tokens->offset + t * w->columns / 4;
+    const float *sum = tokens->sum + t * n_blocks, *x_scale = x->scale + (token + t) * x->n_scales;
+    const uint8_t *ahead = w->data + (row + BLOCK_ROWS) * w->row_bytes, *rows[BLOCK_ROWS];
     UNROLL()
     for (int i = 0; i < BLOCK_ROWS; i++)
         rows[i] = w->data + min_i64(row + i, w->rows - 1) * w->row_bytes;
-    __m512 lanes[BLOCK_TOKENS][BLOCK_PAIRS];
-    __m256 minimum_sum[BLOCK_TOKENS];
+    __m512 lanes[BLOCK_TOKENS * BLOCK_PAIRS];
+    __m256 minimum[BLOCK_TOKENS];
     UNROLL()
-    for (int i = 0; i < n; i++) {
-        minimum_sum[i] = _mm256_setzero_ps();
-        UNROLL()
-        for (int p = 0; p < BLOCK_PAIRS; p++)
-            lanes[i][p] = _mm512_setzero_ps();
-    }
-    for (int64_t b = 0, at = 0; b < n_blocks; b++, at += block_bytes) {
+    for (int i = 0; i < n * BLOCK_PAIRS; i++)
+        lanes[i] = _mm512_setzero_ps();
+    UNROLL()
+    for (int i = 0; i < n; i++)
+        minimum[i] = _mm256_setzero_ps();
+    for (int64_t b = 0, at = 0; b < n_blocks; b++, at += block_bytes, ahead += BLOCK_ROWS * block_bytes) {
+        prefetch_rows(ahead, BLOCK_ROWS * block_bytes);
         const __m256 d = load_row_halves(rows, at);
         const __m256 m = type == DTYPE_Q4_1 ? load_row_halves(rows, at + 2) : _mm256_setzero_ps();
-        __m512i activations[BLOCK_TOKENS];
         UNROLL()
-        for (int i = 0; i < n; i++) {
-            activations[i] = _mm512_broadcast_i64x4(load_256(q + i * w->columns + b * BLOCK));
-            if (type != DTYPE_Q4_1) continue;
-            float scale = x_scale[i * x->n_scales + b], sum = tokens->sum[(t + i) * n_blocks + b];
-            minimum_sum[i] =
-                _mm256_fmadd_ps(_mm256_set1_ps(sum), _mm256_mul_ps(m, _mm256_set1_ps(scale)), minimum_sum[i]);
+        for (int i = 0; i < n && type == DTYPE_Q4_1; i++) {
+            __m256 factor = _mm256_mul_ps(m, _mm256_set1_ps(x_scale[i * x->n_scales + b]));
+            minimum[i] = _mm256_fmadd_ps(_mm256_set1_ps(sum[i * n_blocks + b]), factor, minimum[i]);
         }
+        __m512i weights[BLOCK_PAIRS];
         UNROLL()
-        for (int p = 0; p < BLOCK_PAIRS; p++) {
-            const __m512i weights = load_blocks(type, rows[2 * p] + at, rows[2 * p + 1] + at);
-            const __m512 d_pair = spread_pair(d, p);
-            UNROLL()
-            for (int i = 0; i < n; i++) {
-                __m512i dot = _mm512_setzero_si512();
-                if (type != DTYPE_Q4_1)
-                    dot = _mm512_broadcast_i64x4(load_256(tokens->offset + (t + i) * (w->columns / 4) + b * 8));
-                dot = _mm512_dpbusd_epi32(dot, weights, activations[i]);
-                __m512 factor = _mm512_mul_ps(d_pair, _mm512_set1_ps(x_scale[i * x->n_scales + b]));
-                lanes[i][p] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), factor, lanes[i][p]);
-            }
+        for (int p = 0; p < BLOCK_PAIRS; p++)
+            weights[p] = load_blocks(type, rows[2 * p] + at, rows[2 * p + 1] + at);
+        UNROLL()
+        for (int i = 0; i < n * BLOCK_PAIRS; i++) {
+            const int p = i % BLOCK_PAIRS;
+            const int64_t k = i / BLOCK_PAIRS, column = k * w->columns + b * BLOCK;
+            __m512i dot = _mm512_setzero_si512();
+            if (type != DTYPE_Q4_1) dot = _mm512_broadcast_i64x4(load_256(offset + column / 4));
+            dot = add_dots(dot, weights[p], _mm512_broadcast_i64x4(load_256(q + column)));
+            __m512 factor = _mm512_mul_ps(spread_pair(d, p), _mm512_set1_ps(x_scale[k * x->n_scales + b]));
+            lanes[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), factor, lanes[i]);
         }
     }
+    UNROLL()
+    for (int i = 0; i < n * BLOCK_PAIRS; i++)
+        out->lanes[i] = lanes[i];
+    UNROLL()
+    for (int i = 0; i < n; i++)
+        out->minimum[i] = minimum[i];
+}
+
+// Rows [row, row + 8) times tokens [t, t + n) of the call's. Rows beyond the matrix are its last one.
+SPECIALISE void multiply_blocks(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
+                                int64_t row, int64_t token, int64_t t, int n)
+{
+    struct block_sums sums;
+    sum_blocks(job, tokens, type, row, token, t, n, &sums);
     for (int i = 0; i < n; i++) {
         float dots[BLOCK_ROWS], minimum[BLOCK_ROWS];
-        _mm256_storeu_ps(minimum, minimum_sum[i]);
+        _mm256_storeu_ps(minimum, sums.minimum[i]);
         for (int p = 0; p < BLOCK_PAIRS; p++) {
-            dots[2 * p] = vector_tree8(_mm512_castps512_ps256(lanes[i][p]));
-            dots[2 * p + 1] = vector_tree8(_mm512_extractf32x8_ps(lanes[i][p], 1));
+            __m512 lanes = sums.lanes[i * BLOCK_PAIRS + p];
+            dots[2 * p] = vector_tree8(_mm512_castps512_ps256(lanes));
+            dots[2 * p + 1] = vector_tree8(_mm512_extractf32x8_ps(lanes, 1));
         }
         float *out = job->out + (token + t + i) * job->out_stride + row;
-        for (int64_t r = 0; r < min_i64(BLOCK_ROWS, w->rows - row); r++)
-            out[r] = (type == DTYPE_Q4_1 ? dots[r] + minimum[r] : dots[r]) * w->scale;
+        for (int64_t r = 0; r < min_i64(BLOCK_ROWS, job->w->rows - row); r++)
+            out[r] = (type == DTYPE_Q4_1 ? dots[r] + minimum[r] : dots[r]) * job->w->scale;
     }
 }
 
@@ -176,41 +206,53 @@ SPECIALISE __m512 load_floats(enum dtype type, const uint8_t *row, int64_t i, __
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
 
-// `masked`: the last columns of a row, which fill no vector. The other lanes are left alone: adding 0 could lose a -0.
+// lane = fmaf(w, x, lane) for 16 columns from i on. Lanes that `mask` lacks are left alone: adding 0 could lose a -0.
 SPECIALISE void multiply_columns(enum dtype type, const uint8_t *const rows[FLOAT_ROWS], const float *x, int64_t stride,
-                                 int64_t i, __mmask16 mask, int n, __m512 (*lanes)[FLOAT_ROWS])
+                                 int64_t i, __mmask16 mask, int n, __m512 *lanes)
 {
     __m512 weights[FLOAT_ROWS];
     UNROLL()
     for (int r = 0; r < FLOAT_ROWS; r++)
         weights[r] = load_floats(type, rows[r], i, mask);
     UNROLL()
-    for (int t = 0; t < n; t++) {
-        __m512 v = _mm512_maskz_loadu_ps(mask, x + t * stride + i);
-        UNROLL()
-        for (int r = 0; r < FLOAT_ROWS; r++)
-            lanes[t][r] = _mm512_mask3_fmadd_ps(weights[r], v, lanes[t][r], mask);
+    for (int k = 0; k < n * FLOAT_ROWS; k++) {
+        __m512 v = _mm512_maskz_loadu_ps(mask, x + k / FLOAT_ROWS * stride + i);
+        lanes[k] = _mm512_mask3_fmadd_ps(weights[k % FLOAT_ROWS], v, lanes[k], mask);
     }
+}
+
+// Lanes of n tokens from `token` on: out[token][FLOAT_ROWS].
+SPECIALISE void sum_floats(const struct multiply *job, enum dtype type, const uint8_t *const rows[FLOAT_ROWS],
+                           int64_t token, int n, __m512 *out)
+{
+    const struct matrix *w = job->w;
+    const float *x = job->x->f32 + token * w->columns;
+    const int piece = FLOAT_ROWS * 16 * (type == DTYPE_F32 ? 4 : 2); // bytes that 16 columns take
+    const uint8_t *ahead = rows[0] + FLOAT_ROWS * w->row_bytes;
+    __m512 lanes[FLOAT_TOKENS * FLOAT_ROWS];
+    UNROLL()
+    for (int k = 0; k < n * FLOAT_ROWS; k++)
+        lanes[k] = _mm512_setzero_ps();
+    int64_t i = 0;
+    for (; i + 16 <= w->columns; i += 16, ahead += piece) {
+        prefetch_rows(ahead, piece);
+        multiply_columns(type, rows, x, w->columns, i, 0xffff, n, lanes);
+    }
+    if (i < w->columns) multiply_columns(type, rows, x, w->columns, i, first_lanes(w->columns - i), n, lanes);
+    UNROLL()
+    for (int k = 0; k < n * FLOAT_ROWS; k++)
+        out[k] = lanes[k];
 }
 
 SPECIALISE void multiply_floats(const struct multiply *job, enum dtype type, const uint8_t *const rows[FLOAT_ROWS],
                                 int64_t row, int64_t token, int n)
 {
-    const struct matrix *w = job->w;
-    const float *x = job->x->f32 + token * w->columns;
-    __m512 lanes[FLOAT_TOKENS][FLOAT_ROWS];
-    UNROLL()
+    __m512 lanes[FLOAT_TOKENS * FLOAT_ROWS];
+    sum_floats(job, type, rows, token, n, lanes);
     for (int t = 0; t < n; t++)
-        UNROLL()
-    for (int r = 0; r < FLOAT_ROWS; r++)
-        lanes[t][r] = _mm512_setzero_ps();
-    int64_t i = 0;
-    for (; i + 16 <= w->columns; i += 16)
-        multiply_columns(type, rows, x, w->columns, i, 0xffff, n, lanes);
-    if (i < w->columns) multiply_columns(type, rows, x, w->columns, i, first_lanes(w->columns - i), n, lanes);
-    for (int t = 0; t < n; t++)
-        for (int r = 0; r < FLOAT_ROWS && row + r < w->rows; r++)
-            job->out[(token + t) * job->out_stride + row + r] = vector_tree16(lanes[t][r]) * w->scale;
+        for (int r = 0; r < FLOAT_ROWS && row + r < job->w->rows; r++)
+            job->out[(token + t) * job->out_stride + row + r] =
+                vector_tree16(lanes[t * FLOAT_ROWS + r]) * job->w->scale;
 }
 
 SPECIALISE void multiply_floats_tokens(const struct multiply *job, enum dtype type,
