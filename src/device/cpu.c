@@ -1,5 +1,5 @@
 // The device that is this computer's processor: kernels on a pool of threads.
-#define _GNU_SOURCE // MADV_HUGEPAGE
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "device/device.h"
 #include "kernel/kernel.h"
@@ -7,13 +7,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 _Static_assert((int)DEVICE_KV_BLOCK == (int)ATTENTION_BLOCK, "attention walks the cache block by block");
 
 enum {
-    HUGE_PAGE = 2 << 20,
     // Tasks for each thread and operation: enough to even out unequal cores, few enough to cost nothing.
     TASKS_PER_THREAD = 8,
     MIN_MANY_TOKENS_SPAN = 32, // tiles that one task takes at least when it builds tables for many tokens
@@ -45,24 +43,11 @@ struct weight {
 
 // ---- Memory
 
-static void *allocate(size_t bytes)
-{
-    size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : TILE_ALIGNMENT;
-    if (bytes > SIZE_MAX - alignment) return NULL;
-    size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-    void *data = aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
-#ifdef MADV_HUGEPAGE
-    // Tables and tiles are walked end to end: fewer, larger pages. A system without them ignores the advice.
-    if (data != NULL && alignment == HUGE_PAGE) madvise(data, rounded, MADV_HUGEPAGE);
-#endif
-    return data;
-}
-
 static tern_status scratch_reserve(struct scratch *scratch, int64_t bytes)
 {
     if ((size_t)bytes <= scratch->capacity) return TERN_OK;
     free(scratch->data);
-    *scratch = (struct scratch){.data = allocate((size_t)bytes), .capacity = (size_t)bytes};
+    *scratch = (struct scratch){.data = memory_allocate((size_t)bytes), .capacity = (size_t)bytes};
     if (scratch->data != NULL) return TERN_OK;
     scratch->capacity = 0;
     return status_fail(TERN_NO_MEMORY, "no memory for %lld bytes of working space", (long long)bytes);
@@ -172,7 +157,7 @@ tern_status device_bandwidth(struct device *device, uint64_t bytes, int repeats,
                            (unsigned long long)bytes, MAX_REPEATS, STREAM_CHUNK);
     int64_t chunks = (int64_t)(bytes / STREAM_CHUNK);
     size_t size = (size_t)chunks * STREAM_CHUNK;
-    uint64_t *data = allocate(size), *sums = calloc((size_t)chunks, sizeof *sums);
+    uint64_t *data = memory_allocate(size), *sums = calloc((size_t)chunks, sizeof *sums);
     if (data == NULL || sums == NULL) {
         free(data);
         free(sums);
@@ -229,7 +214,7 @@ tern_status device_load_weight(struct device *device, const struct tensor *tenso
         weight->matrix.data = tensor->data;
     } else if (status == TERN_OK) {
         uint64_t bytes = tile_matrix_bytes(&weight->matrix);
-        weight->tiles = bytes > SIZE_MAX ? NULL : allocate((size_t)bytes);
+        weight->tiles = bytes > SIZE_MAX ? NULL : memory_allocate((size_t)bytes);
         weight->matrix.data = weight->tiles;
         if (weight->tiles == NULL)
             status = status_fail(TERN_NO_MEMORY, "tensor %s: no memory for %llu bytes of tiles", tensor->name,

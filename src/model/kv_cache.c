@@ -1,5 +1,7 @@
 #include "model/kv_cache.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +54,7 @@ tern_status kv_cache_reserve(struct kv_cache *cache, int32_t positions)
     if (positions > cache->context)
         return status_fail(TERN_LIMIT, "%d tokens do not fit in the context of %d", positions, cache->context);
     while (cache->n_blocks < blocks_for(positions)) {
-        uint8_t *slab = aligned_alloc(64, cache->block_bytes * (size_t)cache->n_layers);
+        uint8_t *slab = memory_allocate(cache->block_bytes * (size_t)cache->n_layers);
         if (slab == NULL)
             return status_fail(TERN_NO_MEMORY, "no memory for the cache of tokens %d to %d",
                                cache->n_blocks * DEVICE_KV_BLOCK, (cache->n_blocks + 1) * DEVICE_KV_BLOCK);
