@@ -2,8 +2,8 @@
 """A tiny model that says a sentence known beforehand, for tests of everything around the model. Standard library only.
 
 Embeddings are random rows of -1 and +1; the head's row of each word is the embedding of the word before it. Attention
-and feed-forward run on random trits but add nothing. So the most likely token depends on the last token alone, and
-leads from word to word through the given chain.
+and feed-forward run on random trits but add little: enough to make logits depend on all tokens, too little to change
+which is the highest. So the most likely token follows from the last token alone, from word to word through the chain.
 
     chain_model.py chain.gguf        # writes the model that tests/unit/engine_session.c uses
 """
@@ -70,12 +70,12 @@ def pair(key, kind, value):
     return text(key) + struct.pack("<I", kind) + packers[kind](value)
 
 
-def pack_trits(rows):
-    """PQ2_0: for 128 trits the half 1.0 and two bits each, -1, 0, +1 as 0, 1, 2."""
+def pack_trits(rows, scale):
+    """PQ2_0: for 128 trits a half that multiplies them and two bits each, -1, 0, +1 as 0, 1, 2."""
     out = bytearray()
     for row in rows:
         for at in range(0, len(row), 128):
-            out += struct.pack("<e", 1.0)
+            out += struct.pack("<e", scale)
             codes = [trit + 1 for trit in row[at:at + 128]]
             out += bytes(codes[i] | codes[i + 1] << 2 | codes[i + 2] << 4 | codes[i + 3] << 6 for i in range(0, 128, 4))
     return bytes(out)
@@ -90,8 +90,8 @@ def model_tensors(n_tokens, ids, rng):
         head[after] = embedding[before]
     tensors = []
 
-    def matrix(name, rows):
-        tensors.append((name, (len(rows[0]), len(rows)), TYPE_PQ2_0, pack_trits(rows)))
+    def matrix(name, rows, scale=1.0):
+        tensors.append((name, (len(rows[0]), len(rows)), TYPE_PQ2_0, pack_trits(rows, scale)))
 
     def norm(name):
         tensors.append((name, (WIDTH,), TYPE_F32, struct.pack(f"<{WIDTH}f", *[1.0] * WIDTH)))
@@ -99,10 +99,10 @@ def model_tensors(n_tokens, ids, rng):
     matrix("token_embd.weight", embedding)
     for name in ("attn_q", "attn_k", "attn_v"):
         matrix(f"blk.0.{name}.weight", signs(WIDTH, WIDTH))
-    matrix("blk.0.attn_output.weight", zeros(WIDTH, WIDTH))
+    matrix("blk.0.attn_output.weight", signs(WIDTH, WIDTH), 2.0**-10)
     for name in ("ffn_gate", "ffn_up"):
         matrix(f"blk.0.{name}.weight", signs(FFN, WIDTH))
-    matrix("blk.0.ffn_down.weight", zeros(WIDTH, FFN))
+    matrix("blk.0.ffn_down.weight", signs(WIDTH, FFN), 2.0**-13)
     matrix("output.weight", head)
     for name in ("blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"):
         norm(name)
