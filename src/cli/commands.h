@@ -6,12 +6,14 @@
 #include "cli/terminal.h"
 
 extern const struct command command_run, command_info, command_tokenize, command_bench;
-extern const struct command command_pack;
+extern const struct command command_pack, command_verify, command_perplexity;
 
 int run_main(int argc, char **argv);
 int info_main(int argc, char **argv);
 int tokenize_main(int argc, char **argv);
 int bench_main(int argc, char **argv);
 int pack_main(int argc, char **argv);
+int verify_main(int argc, char **argv);
+int perplexity_main(int argc, char **argv);
 
 #endif

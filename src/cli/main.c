@@ -15,6 +15,8 @@ static const struct {
     {&command_tokenize, tokenize_main},
     {&command_bench, bench_main},
     {&command_pack, pack_main},
+    {&command_verify, verify_main},
+    {&command_perplexity, perplexity_main},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -25,7 +25,7 @@ FLOORS = {
     "train": {"format", "text", "base"},
     "engine": {"model", "device/device.h", "text", "format", "base"},
     "serve": {"engine", "text", "base"},
-    "eval": {"engine", "text", "base"},
+    "eval": {"engine", "model", "text", "format", "base"},
     "cli": {"serve", "eval", "train", "engine", "model", "device", "kernel", "text", "convert", "format", "hub", "base"},
 }
 
