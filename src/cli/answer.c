@@ -12,7 +12,9 @@ static const char OPEN_TAG[] = "<think>", CLOSE_TAG[] = "</think>";
 void answer_begin(struct answer *answer, FILE *stream, bool thinking)
 {
     *answer = (struct answer){.stream = stream, .thinking = thinking};
-    if (stream != NULL && thinking) fputs(terminal_style(stream, STYLE_DIM), stream);
+    if (stream == NULL) return;
+    clearerr(stream); // a Ctrl-C in the middle of writing the last answer is no lasting fault
+    if (thinking) fputs(terminal_style(stream, STYLE_DIM), stream);
 }
 
 void answer_close(struct answer *answer)

@@ -24,10 +24,12 @@ static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 static void note(const char *format, ...)
 {
+    char text[1024]; // longer ones are cut
     va_list arguments;
     va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
     fputs(terminal_style(stdout, STYLE_DIM), stdout);
-    vfprintf(stdout, format, arguments);
+    terminal_write(stdout, text, strlen(text));
     fputs(terminal_style(stdout, STYLE_PLAIN), stdout);
     fputc('\n', stdout);
     va_end(arguments);

@@ -103,7 +103,7 @@ struct line_editor *line_editor_open(void)
     el_set(editor->edit, EL_CLIENTDATA, editor);
     el_set(editor->edit, EL_PROMPT, get_prompt);
     el_set(editor->edit, EL_EDITOR, "emacs");
-    el_set(editor->edit, EL_SIGNAL, 0);
+    el_set(editor->edit, EL_SIGNAL, 1);
     el_set(editor->edit, EL_HIST, history, editor->history);
     el_set(editor->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(editor->edit, NULL); // ~/.editrc

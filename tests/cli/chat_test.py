@@ -146,14 +146,19 @@ class Chat(unittest.TestCase):
         t.type("\x03")
         t.expect("(stopped)")
         t.prompt()
-        t.type("\x03")
+        t.type("half a line\x03")
         t.expect("(/quit or Ctrl-D leaves)")
         t.line("Sing again")
         t.expect("la di da")
         t.type("\x03")
         t.expect("(stopped)")
+        t.line("/save talk.json")
         t.line("/quit")
         self.assertEqual(t.wait(), 0)
+        with open(self.file("talk.json")) as file:
+            messages = json.load(file)
+        self.assertEqual([m["content"] for m in messages if m["role"] == "user"], ["Sing", "Sing again"])
+        self.assertRegex(messages[1]["content"], r"\Ala di da")  # what was said before stays said
 
     def test_thinking_is_dimmed(self):
         t = self.start("thoughtful.gguf")
