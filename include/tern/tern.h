@@ -71,7 +71,8 @@ typedef struct tern_model_options {
     void *progress_context;
 } tern_model_options;
 
-// Opens a GGUF file (or the first part of a split one). `options` may be NULL. Close with tern_model_close().
+// Opens a GGUF file (or the first part of a split one). `options` may be NULL. The environment variable TERN_CPU names
+// the kernels to use ("reference", "avx2", ...) instead of the best for this CPU. Close with tern_model_close().
 // Errors: IO, BAD_FILE, UNSUPPORTED (architecture or tensor type), NO_MEMORY, CANCELLED (by progress).
 TERN_API tern_status tern_model_open(const char *path, const tern_model_options *options, tern_model **out);
 TERN_API void tern_model_close(tern_model *model); // NULL is fine; all its sessions must be closed before

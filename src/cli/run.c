@@ -146,26 +146,25 @@ static bool stdin_is_piped(void)
     return S_ISFIFO(status.st_mode) || S_ISREG(status.st_mode) || S_ISSOCK(status.st_mode);
 }
 
-static tern_status append_part(struct buffer *prompt, const char *part)
+// Puts what `path` holds after what is there, an empty line between.
+static tern_status append_input(struct buffer *prompt, const char *path)
 {
-    if (prompt->length > 0) TRY(buffer_append_string(prompt, "\n\n"));
-    return buffer_append_string(prompt, part);
+    struct buffer part = {0};
+    tern_status status = input_read(path, &part);
+    if (status == TERN_OK && part.length > 0 && prompt->length > 0) status = buffer_append_string(prompt, "\n\n");
+    if (status == TERN_OK) status = buffer_append(prompt, part.data, part.length);
+    buffer_free(&part);
+    return status;
 }
 
 // What was given, in this order: PROMPT or -p, -f, standard input.
 static tern_status gather_prompt(const struct run_options *o, struct buffer *prompt)
 {
-    struct buffer piped = {0};
-    tern_status status = TERN_OK;
     bool given = o->prompt != NULL || o->file != NULL;
-    if (o->prompt != NULL) status = buffer_append_string(prompt, o->prompt);
-    if (status == TERN_OK && o->file != NULL) status = input_read(o->file, &piped);
-    bool file_is_stdin = o->file != NULL && strcmp(o->file, "-") == 0;
-    if (status == TERN_OK && !file_is_stdin && (given ? stdin_is_piped() : !terminal_is(stdin)))
-        status = input_read("-", &piped);
-    if (status == TERN_OK && piped.length > 0) status = append_part(prompt, piped.data);
-    buffer_free(&piped);
-    return status;
+    if (o->prompt != NULL) TRY(buffer_append_string(prompt, o->prompt));
+    if (o->file != NULL) TRY(append_input(prompt, o->file));
+    if (o->file != NULL && strcmp(o->file, "-") == 0) return TERN_OK;
+    return (given ? stdin_is_piped() : !terminal_is(stdin)) ? append_input(prompt, "-") : TERN_OK;
 }
 
 // ---- One answer ---------------------------------------------------------------------------------------------------
@@ -210,6 +209,9 @@ static tern_status answer_chat(const struct run_options *o, tern_model *model, t
                                struct answer *answer, tern_result *result)
 {
     struct conversation chat;
+    size_t text_length = strlen(prompt->data);
+    if (text_length != prompt->length)
+        return status_fail(TERN_INVALID, "the prompt has a zero byte at offset %zu; a chat takes text", text_length);
     conversation_begin(&chat, model, session, o->thinking);
     tern_status status = conversation_set_system(&chat, o->system);
     if (status == TERN_OK) status = conversation_add_user(&chat, prompt->data);

@@ -172,6 +172,18 @@ class Chat(unittest.TestCase):
             answer = json.load(file)[1]
         self.assertEqual(answer, {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm, well"})
 
+    def test_thinking_may_begin_in_the_prompt(self):
+        t = self.start("opened.gguf")
+        t.line("hi")
+        t.expect("\x1b[2mHm</think>\x1b[0mYes")
+        t.line("/save talk.json")
+        t.expect("2 messages saved")
+        t.line("/quit")
+        self.assertEqual(t.wait(), 0)
+        with open(self.file("talk.json")) as file:
+            answer = json.load(file)[1]
+        self.assertEqual(answer, {"role": "assistant", "content": "Yes", "reasoning_content": "Hm"})
+
     def test_no_color_is_respected(self):
         t = self.start("thoughtful.gguf", NO_COLOR="1")
         t.line("hi")

@@ -10,7 +10,12 @@ import chain_model  # noqa: E402
 THOUGHTFUL = ["\n", "<think>", "Hm", ",", " well", "</think>", "Yes", ".", "<|im_end|>"]
 ENDLESS = ["\n", "la", " di", " da", "\n"]  # round and round
 PLAIN = ["\n", "th", "o", "u", "<|im_end|>"]  # just the tokens that the tokenizer makes of this text
+OPENED = ["\n", "Hm", "</think>", "Yes", "<|im_end|>"]
 HOSTILE = ["\n", "\x1b[2J", " boo", "<|im_end|>"]
+
+# The prompt ends in the word after which the chain says: nothing, all but its first word, or all.
+SWITCHED = ("{{ messages[0]['content'] }}{% if enable_thinking is not defined %}.{% elif enable_thinking %}I"
+            "{% else %}{{ '\n' }}{% endif %}")
 
 
 def write_all(folder):
@@ -18,6 +23,8 @@ def write_all(folder):
     chain_model.write_model(at("chain.gguf"))
     chain_model.write_model(at("thoughtful.gguf"), chain=THOUGHTFUL)
     chain_model.write_model(at("endless.gguf"), chain=ENDLESS, context=100000)
+    chain_model.write_model(at("opened.gguf"), chain=OPENED, template="{{ messages[0]['content'] }}{{ '<think>\n' }}")
+    chain_model.write_model(at("switched.gguf"), template=SWITCHED)
     chain_model.write_model(at("plain.gguf"), chain=PLAIN)
     chain_model.write_model(at("short.gguf"), context=96)
     chain_model.write_model(at("hostile.gguf"), chain=HOSTILE, name="Bad \x1b[31m name")
