@@ -6,7 +6,7 @@
 #include "cli/terminal.h"
 
 extern const struct command command_run, command_info, command_tokenize, command_bench;
-extern const struct command command_pack, command_verify, command_perplexity;
+extern const struct command command_pack, command_verify, command_perplexity, command_size, command_report;
 
 int run_main(int argc, char **argv);
 int info_main(int argc, char **argv);
@@ -15,5 +15,7 @@ int bench_main(int argc, char **argv);
 int pack_main(int argc, char **argv);
 int verify_main(int argc, char **argv);
 int perplexity_main(int argc, char **argv);
+int size_main(int argc, char **argv);
+int report_main(int argc, char **argv);
 
 #endif

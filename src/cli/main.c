@@ -17,6 +17,8 @@ static const struct {
     {&command_pack, pack_main},
     {&command_verify, verify_main},
     {&command_perplexity, perplexity_main},
+    {&command_size, size_main},
+    {&command_report, report_main},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -1,0 +1,84 @@
+#include "eval/sizes.h"
+
+#include "model/kv_cache.h"
+
+const double sizes_ternary_bound = 1.5849625007211562 + 16.0 / 128;
+
+// Bytes of a matrix; 0 if its rows are not whole blocks of the type.
+static uint64_t matrix_bytes(const struct tensor *t, enum dtype type)
+{
+    return t->rows * dtype_row_bytes(type, t->dims[0]) +
+           (dtype_row_bytes(type, t->dims[0]) > 0 ? dtype_info(type)->tail_bytes : 0);
+}
+
+// Tiles have 17 and 9 bytes for 64 weights; what is used where it lies in the file takes what it takes there.
+static uint64_t run_bytes(uint64_t weights, uint64_t file_bytes, enum dtype type)
+{
+    switch (dtype_info(type)->kind) {
+    case DTYPE_TERNARY:
+        return weights / 64 * 17;
+    case DTYPE_BINARY:
+        return weights / 64 * 9;
+    default:
+        return file_bytes;
+    }
+}
+
+static void add_matrix(struct size_estimate *sum, const struct tensor *t, enum dtype type)
+{
+    uint64_t weights = t->rows * t->dims[0], bytes = matrix_bytes(t, type);
+    if (bytes == 0) {
+        sum->odd_matrices++;
+        sum->tensor_bytes += weights * sizeof(uint16_t);
+        sum->run_bytes += weights * sizeof(uint16_t);
+        return;
+    }
+    sum->matrix_weights += weights;
+    sum->matrix_bytes += bytes;
+    sum->tensor_bytes += bytes;
+    sum->run_bytes += run_bytes(weights, bytes, type);
+}
+
+static void add_vector(struct size_estimate *sum, const struct tensor *t)
+{
+    sum->tensor_bytes += t->dims[0] * sizeof(float);
+    sum->run_bytes += t->dims[0] * sizeof(float);
+}
+
+struct size_estimate sizes_of_type(const struct tensor *tensors, uint64_t n_tensors, enum dtype type)
+{
+    struct size_estimate sum = {0};
+    for (uint64_t i = 0; i < n_tensors; i++) {
+        if (tensors[i].n_dims > 1)
+            add_matrix(&sum, &tensors[i], type);
+        else
+            add_vector(&sum, &tensors[i]);
+    }
+    return sum;
+}
+
+struct size_estimate sizes_as_is(const struct tensor *tensors, uint64_t n_tensors)
+{
+    struct size_estimate sum = {0};
+    for (uint64_t i = 0; i < n_tensors; i++) {
+        const struct tensor *t = &tensors[i];
+        if (t->n_dims > 1) {
+            add_matrix(&sum, t, t->type);
+        } else {
+            sum.tensor_bytes += t->bytes;
+            sum.run_bytes += t->bytes;
+        }
+    }
+    return sum;
+}
+
+double sizes_bits_per_weight(const struct size_estimate *estimate)
+{
+    if (estimate->matrix_weights == 0) return 0;
+    return (double)estimate->matrix_bytes * 8 / (double)estimate->matrix_weights;
+}
+
+uint64_t sizes_memory(const struct size_estimate *estimate, const struct config *config, int32_t context)
+{
+    return estimate->run_bytes + kv_cache_bytes(config, context) + SIZES_WORKING_BYTES;
+}

@@ -1,0 +1,33 @@
+// What a model would weigh in each type: bytes of its tensors, and memory to run it.
+#ifndef EVAL_SIZES_H
+#define EVAL_SIZES_H
+
+#include "format/tensor.h"
+#include "model/config.h"
+
+struct size_estimate {
+    uint64_t matrix_weights, matrix_bytes; // of matrices in this type
+    uint64_t odd_matrices;                 // whose rows are not whole blocks of it: counted as F16, not among the above
+    uint64_t tensor_bytes;                 // of all tensors; vectors stay in F32
+    uint64_t run_bytes;                    // of memory for all weights when the model runs
+};
+
+// A file in which every matrix (a tensor of two or more dimensions), embedding and head included, has this type.
+// Ternary and binary matrices run as tiles of groups of 128: 2.125 and 1.125 bits a weight whatever the file has.
+struct size_estimate sizes_of_type(const struct tensor *tensors, uint64_t n_tensors, enum dtype type);
+
+// A file as it is.
+struct size_estimate sizes_as_is(const struct tensor *tensors, uint64_t n_tensors);
+
+double sizes_bits_per_weight(const struct size_estimate *estimate); // of its matrices; 0 if there are none
+
+// The least that a ternary weight takes with one 16-bit scale for each 128: log2 3 + 16/128 bits.
+extern const double sizes_ternary_bound;
+
+// Besides weights, keys and values: the decoder's rows, logits, the tokenizer. A bound, not a measurement.
+enum { SIZES_WORKING_BYTES = 150000000 };
+
+// With keys and values of `context` tokens.
+uint64_t sizes_memory(const struct size_estimate *estimate, const struct config *config, int32_t context);
+
+#endif
