@@ -14,7 +14,7 @@
 extern const char density_published_csv[];
 extern const size_t density_published_csv_bytes;
 
-enum { MAX_MODELS = 10000, MAX_COLUMNS = 64 };
+enum { MAX_MODELS = 1000, MAX_COLUMNS = 64 };
 
 double density_of(const struct scored_model *model)
 {

@@ -9,7 +9,7 @@
 // The picture in its own units; a viewer scales it.
 enum { WIDTH = 960, HEIGHT = 600, LEFT = 70, RIGHT = 30, TOP = 64, BOTTOM = 64, MAX_GROUPS = 6 };
 
-static const double LETTER_WIDTH = 6.3, LETTER_HEIGHT = 12, MARK_RADIUS = 5.5;
+static const double LETTER_WIDTH = 6.6, LETTER_HEIGHT = 12, MARK_RADIUS = 5.5;
 
 // Colours that people who see few of them can tell apart too (Okabe and Ito 2008), each with its own mark.
 static const char *const colours[MAX_GROUPS] = {"#0072b2", "#d55e00", "#6b6b6b", "#009e73", "#cc79a7", "#a07800"};
@@ -24,6 +24,8 @@ struct chart {
     double low_size, high_size, low_score, high_score; // of the axes
     const char *groups[MAX_GROUPS];                    // the last stands for all further ones
     int n_groups;
+    const struct scored_model **frontier; // [n_frontier] by size
+    size_t n_frontier;
     struct box *taken; // [n_taken] by marks and labels
     size_t n_taken;
 };
@@ -145,19 +147,20 @@ static int compare_sizes(const void *a, const void *b)
     return (x->gigabytes > y->gigabytes) - (x->gigabytes < y->gigabytes);
 }
 
+static void find_frontier(struct chart *c)
+{
+    for (size_t i = 0; i < c->models->count; i++)
+        if (density_on_frontier(c->models, i)) c->frontier[c->n_frontier++] = &c->models->items[i];
+    qsort(c->frontier, c->n_frontier, sizeof *c->frontier, compare_sizes);
+}
+
 static tern_status draw_frontier(struct chart *c)
 {
-    const struct scored_model **on = malloc(c->models->count * sizeof(struct scored_model *));
-    size_t n = 0;
-    if (on == NULL) return status_fail(TERN_NO_MEMORY, "no memory for the frontier");
-    for (size_t i = 0; i < c->models->count; i++)
-        if (density_on_frontier(c->models, i)) on[n++] = &c->models->items[i];
-    qsort(on, n, sizeof(struct scored_model *), compare_sizes);
-    tern_status status = buffer_append_string(c->svg, "<polyline class=\"frontier\" points=\"");
-    for (size_t i = 0; status == TERN_OK && i < n; i++)
-        status = buffer_append_format(c->svg, "%.1f,%.1f ", x_of(c, on[i]->gigabytes), y_of(c, on[i]->score));
-    free(on);
-    return status == TERN_OK ? buffer_append_string(c->svg, "\"/>\n") : status;
+    TRY(buffer_append_string(c->svg, "<polyline class=\"frontier\" points=\""));
+    for (size_t i = 0; i < c->n_frontier; i++)
+        TRY(buffer_append_format(c->svg, "%.1f,%.1f ", x_of(c, c->frontier[i]->gigabytes),
+                                 y_of(c, c->frontier[i]->score)));
+    return buffer_append_string(c->svg, "\"/>\n");
 }
 
 // ---- Labels --------------------------------------------------------------------------------------------------------
@@ -167,28 +170,53 @@ static bool overlap(const struct box *a, const struct box *b)
     return a->x < b->x + b->width && b->x < a->x + a->width && a->y < b->y + b->height && b->y < a->y + a->height;
 }
 
+// Whether the line of the frontier runs through the box: looked for at points closer than a letter is high.
+static bool on_line(const struct chart *c, const struct box *box)
+{
+    enum { POINTS = 100 };
+    for (size_t i = 1; i < c->n_frontier; i++) {
+        double x0 = x_of(c, c->frontier[i - 1]->gigabytes), x1 = x_of(c, c->frontier[i]->gigabytes);
+        double y0 = y_of(c, c->frontier[i - 1]->score), y1 = y_of(c, c->frontier[i]->score);
+        for (int k = 0; k <= POINTS; k++) {
+            double x = x0 + (x1 - x0) * k / POINTS, y = y0 + (y1 - y0) * k / POINTS;
+            if (x > box->x && x < box->x + box->width && y > box->y && y < box->y + box->height) return true;
+        }
+    }
+    return false;
+}
+
 static bool is_free(const struct chart *c, const struct box *box)
 {
     if (box->x < LEFT || box->x + box->width > WIDTH - 4 || box->y < TOP - 10 || box->y + box->height > HEIGHT - BOTTOM)
         return false;
     for (size_t i = 0; i < c->n_taken; i++)
         if (overlap(box, &c->taken[i])) return false;
-    return true;
+    return !on_line(c, box);
+}
+
+struct place {
+    double x, y; // of the anchor, from the middle of the mark; y is the label's middle
+    const char *anchor;
+    double leftward; // share of the label that lies left of the anchor
+};
+
+static struct box box_at(const struct place *place, double x, double y, double width)
+{
+    return (struct box){x + place->x - place->leftward * width, y + place->y - LETTER_HEIGHT / 2, width, LETTER_HEIGHT};
 }
 
 // Right of the mark, left, above, below, or at one of the corners: the first that is free, else right.
-static struct box place_label(const struct chart *c, double x, double y, double width)
+static const struct place *place_label(const struct chart *c, double x, double y, double width)
 {
-    const double gap = MARK_RADIUS + 4, half = LETTER_HEIGHT / 2;
-    const double places[][2] = {
-        {gap, -half},   {-gap - width, -half}, {-width / 2, -gap - 12}, {-width / 2, gap},
-        {gap, gap - 2}, {gap, -gap - 10},      {-gap - width, gap - 2}, {-gap - width, -gap - 10}};
-    struct box first = {x + places[0][0], y + places[0][1], width, LETTER_HEIGHT};
+    static const struct place places[] = {
+        {10, 0, "start", 0}, {-10, 0, "end", 1},   {0, -14, "middle", 0.5}, {0, 14, "middle", 0.5},
+        {8, 12, "start", 0}, {8, -12, "start", 0}, {-8, 12, "end", 1},      {-8, -12, "end", 1},
+    };
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        struct box box = {x + places[i][0], y + places[i][1], width, LETTER_HEIGHT};
-        if (is_free(c, &box)) return box;
+        struct box box = box_at(&places[i], x, y, width);
+        if (is_free(c, &box)) return &places[i];
     }
-    return first;
+    return &places[0];
 }
 
 static size_t count_characters(const char *text)
@@ -222,10 +250,12 @@ static tern_status append_escaped(struct buffer *out, const char *text)
 
 static tern_status draw_label(struct chart *c, const struct scored_model *m)
 {
-    struct box box =
-        place_label(c, x_of(c, m->gigabytes), y_of(c, m->score), LETTER_WIDTH * (double)count_characters(m->name));
-    take_box(c, box);
-    TRY(buffer_append_format(c->svg, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\">", box.x, box.y + 10));
+    double x = x_of(c, m->gigabytes), y = y_of(c, m->score);
+    double width = LETTER_WIDTH * (double)count_characters(m->name);
+    const struct place *place = place_label(c, x, y, width);
+    take_box(c, box_at(place, x, y, width));
+    TRY(buffer_append_format(c->svg, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x + place->x,
+                             y + place->y + 4, place->anchor));
     TRY(append_escaped(c->svg, m->name));
     return buffer_append_format(c->svg, "<title>%.4g GB, %.2f %%, density %.3f</title></text>\n", m->gigabytes,
                                 m->score, density_of(m));
@@ -258,7 +288,7 @@ static const char OPENING[] =
     "text { font-family: system-ui, 'DejaVu Sans', Arial, Helvetica, sans-serif; fill: #222 }\n"
     ".title { font-size: 16px; font-weight: bold }\n"
     ".axis { font-size: 12px; fill: #444 }\n"
-    ".label { font-size: 11px }\n"
+    ".label { font-size: 11px; paint-order: stroke; stroke: #fff; stroke-width: 3px }\n"
     ".grid { stroke: #ddd; stroke-width: 1 }\n"
     ".frontier { fill: none; stroke: #333; stroke-width: 1.3; stroke-dasharray: 5 3 }\n"
     "</style>\n"
@@ -267,6 +297,7 @@ static const char OPENING[] =
 static tern_status draw(struct chart *c)
 {
     choose_axes(c);
+    find_frontier(c);
     TRY(buffer_append_string(c->svg, OPENING));
     TRY(draw_axes(c));
     TRY(draw_frontier(c));
@@ -282,8 +313,10 @@ tern_status frontier_draw(const struct scored_models *models, struct buffer *svg
     if (models->count == 0) return status_fail(TERN_INVALID, "no model to draw");
     struct chart chart = {.models = models, .svg = svg};
     chart.taken = calloc(2 * models->count, sizeof *chart.taken);
-    if (chart.taken == NULL) return status_fail(TERN_NO_MEMORY, "no memory for the frontier");
-    tern_status status = draw(&chart);
+    chart.frontier = calloc(models->count, sizeof *chart.frontier);
+    bool allocated = chart.taken != NULL && chart.frontier != NULL;
+    tern_status status = allocated ? draw(&chart) : status_fail(TERN_NO_MEMORY, "no memory for the frontier");
     free(chart.taken);
+    free(chart.frontier);
     return status;
 }
