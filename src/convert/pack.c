@@ -276,7 +276,10 @@ tern_status pack_run(const char *input, const char *output, const struct pack_op
 {
     struct packing p = {.options = options, .file = {.fd = -1}, .report = report};
     *report = (struct pack_report){0};
-    TRY(source_open_gguf(input, &p.source));
+    if (source_is_hf(input))
+        TRY(source_open_hf(input, options->pretokenizer, &p.source));
+    else
+        TRY(source_open_gguf(input, &p.source));
     tern_status status = run(&p, output);
     output_file_close(&p.file);
     if (p.pool != NULL) pool_close(p.pool);

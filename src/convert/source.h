@@ -30,6 +30,13 @@ struct source {
 // Opens a GGUF file. Errors: as gguf_open(), UNSUPPORTED.
 tern_status source_open_gguf(const char *path, struct source *out);
 
+// Opens a Hugging Face model: its folder, or its one .safetensors file beside config.json and tokenizer.json. Names,
+// keys and the order of rows become those of llama.cpp's converters. `pretokenizer`: as hf_tokenizer_read(). Errors:
+// IO, BAD_FILE, UNSUPPORTED, LIMIT, NO_MEMORY.
+tern_status source_open_hf(const char *path, const char *pretokenizer, struct source *out);
+
+bool source_is_hf(const char *path); // a folder, or named .safetensors
+
 void source_close(struct source *source); // fine on an all-zero one
 
 // True if the tensor's weights are codes times scales: source_read_trits() then works.
