@@ -10,10 +10,10 @@ struct template;
 
 // A rendering that goes beyond one of these fails with TERN_LIMIT. Zero fields mean the default.
 struct template_limits {
-    int64_t steps;        // expressions and statements evaluated; default 1,000,000
-    size_t output_bytes;  // printed in all, by macros and captured blocks too; default 16 MiB
-    size_t memory_bytes;  // of all values made while rendering; default 64 MiB
-    int depth;            // nesting of expressions, macros, blocks and values; default 200
+    int64_t steps;       // expressions and statements evaluated; default 1,000,000
+    size_t output_bytes; // printed in all, by macros and captured blocks too; default 16 MiB
+    size_t memory_bytes; // of all values made while rendering; default 64 MiB
+    int depth;           // nesting of expressions, macros, blocks and values; default 200
 };
 
 // Parses Jinja source (any bytes). Errors: BAD_FILE with line and what was expected; LIMIT. Free with template_free().

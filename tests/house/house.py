@@ -42,7 +42,7 @@ FORBIDDEN = [
 CODE = (".c", ".h")
 TEXT = CODE + (".py", ".sh", ".md", ".cmake", ".txt", ".in", ".json")
 PROGRAMS = CODE + (".py",)
-DATA = ("tests/golden", "tests/bad", "tests/fuzz/corpus")  # but for the programs among it
+DATA = ("tests/golden", "tests/bad", "tests/fuzz/corpus", "tests/cli/transcripts")  # but for the programs among it
 FOREIGN = ("build", ".git")
 
 

@@ -864,7 +864,7 @@ x {{ n -}}
 ----
   {{ n }}
 ----
-	{% set a = 1 %}	
+␉{% set a = 1 %}␉
 {{ a }}
 ----
 line{% if t %}
@@ -949,7 +949,7 @@ trailing newline
 {% if t %}{{ 1 }}{% else %}{{ nosuch.x }}{% endif %}
 ----
 {{- "start" }}
-   {{- " end" -}}   
+   {{- " end" -}}␠␠␠
 ----
 {% set
    a
@@ -975,7 +975,7 @@ trailing newline
 {% set range = 3 %}{{ range }}
 ----
 {{ "a" if t else "b" ~ "c" }}{{ ("a" if no else "b") ~ "c" }}
-""".strip("\n")
+""".strip("\n").replace("␉", "\t").replace("␠", " ")  # blanks at the end of a line would not be seen
 
 
 def snippets():
