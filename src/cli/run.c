@@ -64,6 +64,9 @@ static const struct option options_run[] = {
      "compute threads, default 0: one for each physical core"},
     {OPTION_SET, "--f32-activations", NULL, AT(f32_activations), 1,
      .help = "multiply unrounded activations: exact and slow"},
+    {OPTION_SET, "--no-prompt-lookup", NULL, AT(no_prompt_lookup), 1,
+     .help = "do not guess at coming tokens from where the text said the same before (guessing is faster on repetitive "
+             "work and never changes the answer)"},
     {.help = NULL},
 };
 
@@ -304,7 +307,8 @@ static int answer_once(const struct run_options *o, tern_model *model, tern_sess
 static int with_session(const struct run_options *o, tern_model *model, const struct buffer *prompt)
 {
     tern_session *session;
-    tern_session_options options = {.context = o->context, .sampling = &o->sampling};
+    tern_session_options options = {
+        .context = o->context, .sampling = &o->sampling, .no_prompt_lookup = o->no_prompt_lookup != 0};
     if (tern_session_open(model, &options, &session) != TERN_OK)
         return terminal_error(EXIT_FAILED, "%s", tern_last_error());
     int code = prompt != NULL ? answer_once(o, model, session, prompt) : chat_main(o, model, session);
