@@ -119,7 +119,6 @@ SPECIALISE void sum_blocks(const struct multiply *job, const struct block_tokens
         prefetch_rows(ahead, BLOCK_ROWS * block_bytes);
         const __m256 d = load_row_halves(rows, at);
         const __m256 m = type == DTYPE_Q4_1 ? load_row_halves(rows, at + 2) : _mm256_setzero_ps();
-        UNROLL()
         for (int i = 0; i < n && type == DTYPE_Q4_1; i++) {
             __m256 factor = _mm256_mul_ps(m, _mm256_set1_ps(x_scale[i * x->n_scales + b]));
             minimum[i] = _mm256_fmadd_ps(_mm256_set1_ps(sum[i * n_blocks + b]), factor, minimum[i]);
