@@ -1,6 +1,7 @@
 // tern size: what a model would weigh in each type, and whether it would fit this machine.
 #include "cli/commands.h"
 #include "cli/evaluation.h"
+#include "cli/loading.h"
 
 #include "base/cpu.h"
 #include "eval/sizes.h"
@@ -70,8 +71,7 @@ static void print_row(const struct size_report *r, const char *name, const struc
 
 static void print_text(const struct size_report *r)
 {
-    printf("%-13s %8s  %13s  %11s", "type", "bits", "weights", "");
-    puts(r->has_config ? "  memory" : "");
+    printf("%-13s %8s  %13s%s\n", "type", "bits", "weights", r->has_config ? "                    memory" : "");
     print_row(r, "as it is", &r->as_is);
     for (int i = 0; i < N_TYPES; i++)
         print_row(r, dtype_info(types[i])->name, &r->of_type[i]);
@@ -126,9 +126,9 @@ static void gather(struct size_report *r, const struct gguf_file *file, int cont
 static int describe(const struct size_options *o)
 {
     struct gguf_file *file;
-    if (gguf_open(o->file, &file) != TERN_OK) return terminal_error(EXIT_FAILED, "%s", tern_last_error());
+    int code = loading_open_file(o->file, &file);
+    if (code != EXIT_OK) return code;
     struct size_report report;
-    int code = EXIT_OK;
     gather(&report, file, o->context);
     if (o->json)
         code = print_json(&report);
