@@ -7,6 +7,7 @@
 
 extern const struct command command_run, command_info, command_tokenize, command_bench;
 extern const struct command command_pack, command_verify, command_perplexity, command_size, command_report;
+extern const struct command command_pull, command_list, command_rm;
 
 int run_main(int argc, char **argv);
 int info_main(int argc, char **argv);
@@ -17,5 +18,8 @@ int verify_main(int argc, char **argv);
 int perplexity_main(int argc, char **argv);
 int size_main(int argc, char **argv);
 int report_main(int argc, char **argv);
+int pull_main(int argc, char **argv);
+int list_main(int argc, char **argv);
+int rm_main(int argc, char **argv);
 
 #endif

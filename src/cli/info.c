@@ -1,6 +1,7 @@
 // tern info: what a file holds and what running it takes, without loading the weights. Files that tern cannot run are
 // described as far as their header goes.
 #include "cli/commands.h"
+#include "cli/loading.h"
 
 #include "base/cpu.h"
 #include "model/decoder.h"
@@ -429,10 +430,11 @@ static int print_facts(const struct info_options *o, const struct facts *facts)
 static int describe_file(const struct info_options *o)
 {
     struct gguf_file *file;
-    if (gguf_open(o->file, &file) != TERN_OK) return terminal_error(EXIT_FAILED, "%s", tern_last_error());
+    int code = loading_open_file(o->file, &file);
+    if (code != EXIT_OK) return code;
     struct facts facts;
     gather_facts(&facts, file, o->context);
-    int code = print_facts(o, &facts);
+    code = print_facts(o, &facts);
     if (code == EXIT_OK) code = terminal_finish_output();
     free_facts(&facts);
     gguf_close(file);

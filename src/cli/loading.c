@@ -1,7 +1,10 @@
 #include "cli/loading.h"
 
 #include "cli/interrupt.h"
+#include "cli/model_name.h"
 #include "cli/terminal.h"
+
+#include <stdlib.h>
 
 static bool show_progress(void *context, float fraction)
 {
@@ -9,7 +12,7 @@ static bool show_progress(void *context, float fraction)
     return !interrupt_seen();
 }
 
-int loading_open_model(const char *path, int threads, bool f32_activations, tern_model **out)
+static int open_path(const char *path, int threads, bool f32_activations, tern_model **out)
 {
     struct progress progress;
     progress_begin(&progress, "loading");
@@ -24,4 +27,24 @@ int loading_open_model(const char *path, int threads, bool f32_activations, tern
     if (status == TERN_CANCELLED) return EXIT_INTERRUPTED;
     if (status != TERN_OK) return terminal_error(EXIT_FAILED, "%s", tern_last_error());
     return EXIT_OK;
+}
+
+int loading_open_model(const char *name, int threads, bool f32_activations, tern_model **out)
+{
+    char *path;
+    int code = model_name_find(name, &path);
+    if (code != EXIT_OK) return code;
+    code = open_path(path, threads, f32_activations, out);
+    free(path);
+    return code;
+}
+
+int loading_open_file(const char *name, struct gguf_file **out)
+{
+    char *path;
+    int code = model_name_find(name, &path);
+    if (code != EXIT_OK) return code;
+    if (gguf_open(path, out) != TERN_OK) code = terminal_error(EXIT_FAILED, "%s", tern_last_error());
+    free(path);
+    return code;
 }

@@ -2,10 +2,14 @@
 #ifndef CLI_LOADING_H
 #define CLI_LOADING_H
 
-#include <tern/tern.h>
+#include "format/gguf.h"
 
-// EXIT_OK, or an exit code after a message on stderr. Install interrupts before.
-int loading_open_model(const char *path, int threads, bool f32_activations, tern_model **out);
+// `name` is a file or what model_name.h understands. EXIT_OK, or an exit code after a message on stderr. Install
+// interrupts before.
+int loading_open_model(const char *name, int threads, bool f32_activations, tern_model **out);
+
+// The same for what only reads the file. Close with gguf_close().
+int loading_open_file(const char *name, struct gguf_file **out);
 
 // Most threads that the command line takes.
 enum { LOADING_MAX_THREADS = 1024 };

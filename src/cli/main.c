@@ -19,6 +19,9 @@ static const struct {
     {&command_perplexity, perplexity_main},
     {&command_size, size_main},
     {&command_report, report_main},
+    {&command_pull, pull_main},
+    {&command_list, list_main},
+    {&command_rm, rm_main},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

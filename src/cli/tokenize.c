@@ -1,6 +1,7 @@
 // tern tokenize: the tokens of a text, without loading the weights.
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/loading.h"
 
 #include "text/tokenizer.h"
 #include "text/utf8.h"
@@ -129,14 +130,14 @@ static int print_tokens(const struct tokenize_options *o, const struct tokenizer
 
 // ---- Command ------------------------------------------------------------------------------------------------------
 
-static tern_status open_tokenizer(const char *path, struct tokenizer **out)
+static int open_tokenizer(const char *name, struct tokenizer **out)
 {
     struct gguf_file *file;
-    *out = NULL;
-    TRY(gguf_open(path, &file));
-    tern_status status = tokenizer_open(file, out);
+    int code = loading_open_file(name, &file);
+    if (code != EXIT_OK) return code;
+    if (tokenizer_open(file, out) != TERN_OK) code = terminal_error(EXIT_FAILED, "%s", tern_last_error());
     gguf_close(file);
-    return status;
+    return code;
 }
 
 static int tokenize_text(const struct tokenize_options *o, const struct buffer *text)
@@ -145,9 +146,10 @@ static int tokenize_text(const struct tokenize_options *o, const struct buffer *
     tern_token *tokens = NULL;
     size_t count;
     unsigned flags = (o->no_special ? 0u : TERN_TOKENIZE_SPECIAL) | (o->no_bos ? 0u : TERN_TOKENIZE_BOS);
-    if (open_tokenizer(o->model, &tokenizer) != TERN_OK) return terminal_error(EXIT_FAILED, "%s", tern_last_error());
+    int code = open_tokenizer(o->model, &tokenizer);
+    if (code != EXIT_OK) return code;
     const char *bytes = text->data != NULL ? text->data : "";
-    int code = EXIT_FAILED;
+    code = EXIT_FAILED;
     if (tokenizer_encode(tokenizer, bytes, text->length, flags, &tokens, &count) != TERN_OK)
         terminal_error(code, "%s", tern_last_error());
     else if ((code = print_tokens(o, tokenizer, tokens, count)) == EXIT_OK)

@@ -4,6 +4,7 @@
 #include "base/cpu.h"
 #include "cli/evaluation.h"
 #include "cli/interrupt.h"
+#include "cli/loading.h"
 #include "cli/terminal.h"
 #include "cli/time_left.h"
 #include "engine/model.h"
@@ -169,11 +170,9 @@ int verify_weights(const struct verify_options *options)
 {
     struct gguf_file *a, *b;
     interrupt_install(INTERRUPT_ONCE);
-    if (gguf_open(options->a, &a) != TERN_OK) return terminal_error(EXIT_FAILED, "%s", tern_last_error());
-    int code = EXIT_FAILED;
-    if (gguf_open(options->b, &b) != TERN_OK) {
-        terminal_error(code, "%s", tern_last_error());
-    } else {
+    int code = loading_open_file(options->a, &a);
+    if (code != EXIT_OK) return code;
+    if ((code = loading_open_file(options->b, &b)) == EXIT_OK) {
         code = compare_files(&(struct weights_report){.options = options, .a = a, .b = b});
         gguf_close(b);
     }
