@@ -139,6 +139,29 @@ static void choose_method(const struct packing *p, struct tensor_plan *plan)
     plan->tensor_wide = ternary && !source_is_ternary(plan->source);
 }
 
+// Readers tell Q2_0 with 64 weights a block from the older one with 128 by the room that a tensor takes up to the next
+// one (formats.md). One that is too small for a difference beyond the alignment tells nothing.
+static bool tells_block_size(const struct tensor_plan *plan)
+{
+    const struct tensor *t = &plan->source->tensor;
+    uint64_t other = t->rows * dtype_row_bytes(DTYPE_Q2_0_G128, t->dims[0]), bytes = tensor_pack_bytes(plan);
+    return other + gguf_writer_padding(other) != bytes + gguf_writer_padding(bytes);
+}
+
+static tern_status check_block_sizes(const struct packing *p)
+{
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < p->source.n_tensors; i++) {
+        if (p->plans[i].type != DTYPE_Q2_0_G64) continue;
+        if (tells_block_size(&p->plans[i])) return TERN_OK;
+        n++;
+    }
+    if (n == 0) return TERN_OK;
+    return status_fail(TERN_UNSUPPORTED,
+                       "the matrices of type Q2_0 are so small that nobody could tell their blocks of "
+                       "64 from blocks of 128; give them PQ2_0");
+}
+
 static tern_status plan_tensors(struct packing *p)
 {
     const struct pack_options *o = p->options;
@@ -158,7 +181,7 @@ static tern_status plan_tensors(struct packing *p)
     if (!head && o->head_type != PACK_DEFAULT)
         return status_fail(TERN_INVALID, "the model has no head of its own (its embedding is used twice): "
                                          "--embedding-type decides for both");
-    return TERN_OK;
+    return check_block_sizes(p);
 }
 
 // ---- Header -----------------------------------------------------------------------------------------------------
