@@ -68,8 +68,8 @@ tern_status device_open(const struct device_options *options, struct device **ou
     struct cpu_features cpu = cpu_detect();
     const struct kernels *kernels = kernel_select(&cpu, options->kernels);
     if (kernels == NULL)
-        return status_fail(TERN_INVALID, "kernels \"%s\" are not there on this CPU, which has %s", options->kernels,
-                           kernel_names());
+        return status_fail(TERN_INVALID, "kernels \"%s\" do not run on this CPU; those built in are %s",
+                           options->kernels, kernel_names());
 
     struct device *device = calloc(1, sizeof *device);
     int threads = options->threads > 0 ? options->threads : cpu_cores();
@@ -498,6 +498,7 @@ static void plan_product(const struct device *device, struct product *product, i
     int64_t spans = (tasks + product->token_spans - 1) / product->token_spans;
     int64_t span = (all_tiles + spans - 1) / spans;
     if (!few && span < MIN_MANY_TOKENS_SPAN) span = MIN_MANY_TOKENS_SPAN;
+    span += span % 2; // kernels take tiles in pairs
     product->tile_span = span < n_tiles ? span : n_tiles;
     product->n_tasks = (n_tiles + product->tile_span - 1) / product->tile_span * product->token_spans;
 }

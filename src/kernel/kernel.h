@@ -110,9 +110,9 @@ struct kernels {
 // The tables that were built into this program, slowest first; *count of them.
 const struct kernels *const *kernel_tables(int *count);
 
-// The best table for this CPU, or the one named (NULL: best). NULL if the name is unknown or the CPU lacks it;
-// kernel_names() then says what there is ("reference, avx2").
+// The best table for this CPU, or the one named (NULL: best). NULL if the name is unknown or the CPU lacks it.
 const struct kernels *kernel_select(const struct cpu_features *cpu, const char *name);
+// All tables that were built in: "reference, avx2, avx512".
 const char *kernel_names(void);
 
 // exp in float by our own polynomial, max. relative error 2e-7: n = rintf(x * log2 e), r = fmaf(-n, ln2_hi, x),
