@@ -17,7 +17,7 @@ enum bench_format { FORMAT_MD, FORMAT_JSON, FORMAT_CSV };
 
 struct bench_options {
     const char *model;
-    int n_prompt, n_decode, threads, repeats, format, f32_activations;
+    int n_prompt, n_decode, threads, repeats, format, f32_activations, kv_type;
 };
 
 #define AT(field) offsetof(struct bench_options, field)
@@ -31,6 +31,7 @@ static const struct option options_bench[] = {
     {OPTION_INTEGER, "-t, --threads", "N", AT(threads), 0, LOADING_MAX_THREADS,
      "compute threads, default 0: one for each physical core"},
     {OPTION_CHOICE, "-o, --output", "md|json|csv", AT(format), .help = "how to print, default md"},
+    {OPTION_CHOICE, "--kv-type", LOADING_KV_TYPES, AT(kv_type), .help = "how keys and values are kept, default f16"},
     {OPTION_SET, "--f32-activations", NULL, AT(f32_activations), 1, .help = "multiply unrounded activations"},
     {.help = NULL},
 };
@@ -157,7 +158,7 @@ static void conclude(const struct bench_options *o, const tern_model *model, str
     sort_sample(&m->decode);
     sort_sample(&m->bandwidth);
     const struct config *c = &model->config;
-    double position_bytes = 2.0 * c->n_layers * c->n_kv_heads * c->head_size * (double)sizeof(uint16_t);
+    double position_bytes = (double)kv_cache_bytes(c, (tern_kv_type)o->kv_type, DEVICE_KV_BLOCK) / DEVICE_KV_BLOCK;
     m->weight_bytes = weights_bytes_per_token(model->weights);
     m->cache_bytes = position_bytes * (o->n_decode + 1) / 2;
     m->share = median(&m->decode) * ((double)m->weight_bytes + m->cache_bytes) / median(&m->bandwidth);
@@ -167,7 +168,8 @@ static tern_status measure(const struct bench_options *o, tern_model *model, str
 {
     int n_tokens = o->n_prompt > o->n_decode ? o->n_prompt : o->n_decode;
     tern_session *session;
-    TRY(tern_session_open(model, &(tern_session_options){.context = n_tokens, .no_prompt_lookup = true}, &session));
+    tern_session_options options = {.context = n_tokens, .no_prompt_lookup = true, .kv_type = (tern_kv_type)o->kv_type};
+    TRY(tern_session_open(model, &options, &session));
     tern_token *tokens = malloc((size_t)n_tokens * sizeof *tokens);
     tern_status status = tokens != NULL ? TERN_OK : status_fail(TERN_NO_MEMORY, "no memory for %d tokens", n_tokens);
     for (int i = 0; status == TERN_OK && i < n_tokens; i++)

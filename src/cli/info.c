@@ -16,7 +16,7 @@
 
 struct info_options {
     const char *file;
-    int context, json, whole_template;
+    int context, kv_type, json, whole_template;
 };
 
 #define AT(field) offsetof(struct info_options, field)
@@ -25,6 +25,8 @@ static const struct option options_info[] = {
     {OPTION_TEXT, "-m, --model", "FILE", AT(file), .help = "the model, a GGUF file; or give it as first word"},
     {OPTION_INTEGER, "-c, --context", "N", AT(context), 0, 1 << 30,
      "say what memory a context of N tokens needs, default 0: what the model was trained for"},
+    {OPTION_CHOICE, "--kv-type", LOADING_KV_TYPES, AT(kv_type),
+     .help = "how keys and values would be kept, default f16"},
     {OPTION_SET, "--template", NULL, AT(whole_template), 1, .help = "print the chat template, whole, and nothing else"},
     {OPTION_SET, "--json", NULL, AT(json), 1, .help = "print one JSON object"},
     {.help = NULL},
@@ -113,23 +115,23 @@ static tern_status read_tokenizer(struct facts *facts)
     return TERN_OK;
 }
 
-static tern_status check_runs(struct facts *facts, int32_t context)
+static tern_status check_runs(struct facts *facts, int32_t context, tern_kv_type kv_type)
 {
     TRY(config_read(facts->file, &facts->config));
     facts->has_config = true;
     facts->context = context > 0 ? context : facts->config.context;
-    facts->cache_memory = kv_cache_bytes(&facts->config, facts->context);
+    facts->cache_memory = kv_cache_bytes(&facts->config, kv_type, facts->context);
     facts->working_memory = estimate_working_memory(&facts->config);
     TRY(weights_measure(facts->file, &facts->config, &facts->weights_memory, &facts->file_memory));
     return read_tokenizer(facts);
 }
 
-static void gather_facts(struct facts *facts, const struct gguf_file *file, int32_t context)
+static void gather_facts(struct facts *facts, const struct gguf_file *file, const struct info_options *o)
 {
     *facts = (struct facts){.file = file};
     count_types(facts);
     read_strings(facts);
-    facts->runs = check_runs(facts, context) == TERN_OK;
+    facts->runs = check_runs(facts, o->context, (tern_kv_type)o->kv_type) == TERN_OK;
     if (!facts->runs) facts->reason = strdup(tern_last_error());
 }
 
@@ -433,7 +435,7 @@ static int describe_file(const struct info_options *o)
     int code = loading_open_file(o->file, &file);
     if (code != EXIT_OK) return code;
     struct facts facts;
-    gather_facts(&facts, file, o->context);
+    gather_facts(&facts, file, o);
     code = print_facts(o, &facts);
     if (code == EXIT_OK) code = terminal_finish_output();
     free_facts(&facts);

@@ -14,4 +14,7 @@ int loading_open_file(const char *name, struct gguf_file **out);
 // Most threads that the command line takes.
 enum { LOADING_MAX_THREADS = 1024 };
 
+// Words of --kv-type, in the order of tern_kv_type.
+#define LOADING_KV_TYPES "f16|q8_0|q4_0"
+
 #endif

@@ -9,7 +9,7 @@
 
 struct perplexity_options {
     const char *model, *text, *save;
-    int context, chunks, threads, f32_activations, json;
+    int context, chunks, threads, f32_activations, kv_type, json;
 };
 
 #define AT(field) offsetof(struct perplexity_options, field)
@@ -22,6 +22,7 @@ static const struct option options_perplexity[] = {
     {OPTION_INTEGER, "--chunks", "N", AT(chunks), 0, EVALUATION_MAX_CHUNKS, "take the first N chunks, default 0: all"},
     {OPTION_INTEGER, "-t, --threads", "N", AT(threads), 0, LOADING_MAX_THREADS,
      "compute threads, default 0: one for each physical core"},
+    {OPTION_CHOICE, "--kv-type", LOADING_KV_TYPES, AT(kv_type), .help = "how keys and values are kept, default f16"},
     {OPTION_SET, "--f32-activations", NULL, AT(f32_activations), 1,
      .help = "multiply unrounded activations: exact and slow"},
     {OPTION_TEXT, "--save-logits", "FILE", AT(save),
@@ -65,7 +66,7 @@ static int print_json(const struct perplexity_options *o, const struct chunks *c
 static int measure(const struct perplexity_options *o, tern_model *model, const struct chunks *chunks)
 {
     struct evaluation evaluation;
-    struct evaluate_options options = {.chunks = chunks, .a = {.model = model}};
+    struct evaluate_options options = {.chunks = chunks, .a = {.model = model, .kv_type = (tern_kv_type)o->kv_type}};
     struct evaluation_save save = {.path = o->save, .f32_activations = o->f32_activations != 0};
     int code = evaluation_run(&options, save, &evaluation);
     if (code != EXIT_OK) return code;

@@ -62,6 +62,8 @@ static const struct option options_run[] = {
      "tokens that prompt and answer may take, default 0: what the model was trained for"},
     {OPTION_INTEGER, "-t, --threads", "N", AT(threads), 0, LOADING_MAX_THREADS,
      "compute threads, default 0: one for each physical core"},
+    {OPTION_CHOICE, "--kv-type", LOADING_KV_TYPES, AT(kv_type),
+     .help = "how keys and values are kept, default f16; q8_0 takes 53 % of its memory, q4_0 28 %, and both round"},
     {OPTION_SET, "--f32-activations", NULL, AT(f32_activations), 1,
      .help = "multiply unrounded activations: exact and slow"},
     {OPTION_SET, "--no-prompt-lookup", NULL, AT(no_prompt_lookup), 1,
@@ -307,8 +309,10 @@ static int answer_once(const struct run_options *o, tern_model *model, tern_sess
 static int with_session(const struct run_options *o, tern_model *model, const struct buffer *prompt)
 {
     tern_session *session;
-    tern_session_options options = {
-        .context = o->context, .sampling = &o->sampling, .no_prompt_lookup = o->no_prompt_lookup != 0};
+    tern_session_options options = {.context = o->context,
+                                    .sampling = &o->sampling,
+                                    .no_prompt_lookup = o->no_prompt_lookup != 0,
+                                    .kv_type = (tern_kv_type)o->kv_type};
     if (tern_session_open(model, &options, &session) != TERN_OK)
         return terminal_error(EXIT_FAILED, "%s", tern_last_error());
     int code = prompt != NULL ? answer_once(o, model, session, prompt) : chat_main(o, model, session);

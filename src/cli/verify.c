@@ -19,6 +19,8 @@ static const struct option options_verify[] = {
     {OPTION_CHOICE, "--f32-activations", "a|b|both", AT(f32_activations),
      .help = "which side multiplies unrounded activations, exact and slow; with one model given, it is compared with "
              "itself"},
+    {OPTION_CHOICE, "--kv-type", LOADING_KV_TYPES, AT(kv_type),
+     .help = "how B keeps its keys and values, default f16 (as A); with one model given, it is compared with itself"},
     {OPTION_TEXT, "--save-logits", "FILE", AT(save),
      .help = "keep A's predictions: FILE can then stand for A, and no text is needed"},
     {OPTION_FLOAT, "--max-kld", "D", AT(most_divergence), 0, 1000,
@@ -42,6 +44,7 @@ const struct command command_verify = {
                "  tern verify original.gguf packed.gguf\n"
                "  tern verify f16.gguf ternary.gguf -f text.txt --max-kld 0.01\n"
                "  tern verify model.gguf --f32-activations a -f text.txt\n"
+               "  tern verify model.gguf --kv-type q8_0 -f text.txt\n"
                "  tern verify f16.gguf q8.gguf -f text.txt --save-logits f16.logits\n"
                "  tern verify f16.logits ternary.gguf",
 };
@@ -53,6 +56,7 @@ static const char *predictions_only(const struct verify_options *o)
     if (o->most_divergence >= 0) return "--max-kld";
     if (o->least_same_top >= 0) return "--min-same-top";
     if (o->f32_activations >= 0) return "--f32-activations";
+    if (o->kv_type >= 0) return "--kv-type";
     if (o->context > 0) return "--context";
     return o->chunks > 0 ? "--chunks" : NULL;
 }
@@ -67,7 +71,7 @@ static int choose_way(const struct verify_options *o)
 
 int verify_main(int argc, char **argv)
 {
-    struct verify_options o = {.f32_activations = -1, .most_divergence = -1, .least_same_top = -1};
+    struct verify_options o = {.f32_activations = -1, .kv_type = -1, .most_divergence = -1, .least_same_top = -1};
     struct arguments words;
     enum parse_result parsed = options_parse(&command_verify, argc, argv, &o, &words);
     if (parsed == PARSE_ERROR) return EXIT_USAGE;
@@ -75,7 +79,7 @@ int verify_main(int argc, char **argv)
         options_print_help(&command_verify, stdout);
         return terminal_finish_output();
     }
-    bool itself = words.count == 1 && o.f32_activations >= 0;
+    bool itself = words.count == 1 && (o.f32_activations >= 0 || o.kv_type >= 0);
     if (words.count < 1 || (words.count < 2 && !itself))
         return options_error(&command_verify, "which files? Give two, A and B");
     o.a = words.words[0];

@@ -12,6 +12,7 @@ struct verify_options {
     int context;             // 0: not given
     int chunks, threads, json;
     int f32_activations;   // an enum verify_side; -1: neither
+    int kv_type;           // of B; -1: not given
     float most_divergence; // -1: no limit
     float least_same_top;  // percent; -1: no limit
 };

@@ -26,6 +26,11 @@ static bool is_exact(const struct verify_options *o, enum verify_side side)
     return o->f32_activations == (int)side || o->f32_activations == VERIFY_BOTH;
 }
 
+static tern_kv_type b_kv_type(const struct verify_options *o)
+{
+    return o->kv_type >= 0 ? (tern_kv_type)o->kv_type : TERN_KV_F16;
+}
+
 static tern_status check_same_tokens(const struct chunks *a, const struct chunks *b)
 {
     int64_t n_a = a->count * a->context, n_b = b->count * b->context;
@@ -100,11 +105,13 @@ static bool within_limits(const struct verify_options *o, const struct summary *
     return divergence && (o->least_same_top < 0 || 100 * s->same_top.mean >= (double)o->least_same_top);
 }
 
-static void print_side(const char *label, const char *path, bool exact, bool saved)
+static void print_side(const char *label, const char *path, bool exact, bool saved, tern_kv_type kv_type)
 {
+    static const char *const kept[] = {"", " (keys and values in q8_0)", " (keys and values in q4_0)"};
     printf("%-14s ", label);
     terminal_write(stdout, path, strlen(path));
-    puts(saved ? " (saved logits)" : exact ? " (unrounded activations)" : "");
+    fputs(saved ? " (saved logits)" : exact ? " (unrounded activations)" : "", stdout);
+    puts(kept[kv_type]);
 }
 
 static void print_quantiles(const struct summary *s)
@@ -118,8 +125,8 @@ static void print_quantiles(const struct summary *s)
 static void print_text(const struct pair *pair, const struct summary *s)
 {
     const struct verify_options *o = pair->options;
-    print_side("A", o->a, is_exact(o, VERIFY_A), pair->a_is_saved);
-    print_side("B", o->b, is_exact(o, VERIFY_B), false);
+    print_side("A", o->a, is_exact(o, VERIFY_A), pair->a_is_saved, TERN_KV_F16);
+    print_side("B", o->b, is_exact(o, VERIFY_B), false, b_kv_type(o));
     evaluation_print_chunks(pair->chunks, s->n);
     evaluation_print_estimate("perplexity A", s->perplexity_a, 4);
     evaluation_print_estimate("perplexity B", s->perplexity_b, 4);
@@ -172,7 +179,7 @@ static int compare_pair(struct pair *pair)
     struct evaluate_options options = {
         .chunks = pair->chunks,
         .a = {.model = pair->model_a, .saved = pair->a_is_saved ? &pair->saved : NULL},
-        .b = {.model = pair->model_b},
+        .b = {.model = pair->model_b, .kv_type = b_kv_type(pair->options)},
     };
     struct evaluation_save save = {pair->options->save, is_exact(pair->options, VERIFY_A)};
     int code = evaluation_run(&options, save, &evaluation);

@@ -3,6 +3,7 @@
 #include "base/parallel.h"
 #include "device/device.h"
 #include "kernel/kernel.h"
+#include "kernel/kv_block.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -551,12 +552,18 @@ struct attention_job {
     int64_t n_runs;
 };
 
-static uint16_t *block_keys(const struct device_attention *a, int64_t row, int64_t block, int64_t head)
+int64_t device_kv_block_bytes(tern_kv_type type, int64_t n_kv_heads, int64_t head_size)
 {
-    return (uint16_t *)(void *)a->blocks[row][block] + head * a->head_size * DEVICE_KV_BLOCK;
+    return 2 * n_kv_heads * kv_block_bytes(type, head_size);
 }
 
-static uint16_t *block_values(const struct device_attention *a, int64_t row, int64_t block, int64_t head)
+// A block has the keys of every head, then the values of every head.
+static uint8_t *block_keys(const struct device_attention *a, int64_t row, int64_t block, int64_t head)
+{
+    return a->blocks[row][block] + head * kv_block_bytes(a->kv_type, a->head_size);
+}
+
+static uint8_t *block_values(const struct device_attention *a, int64_t row, int64_t block, int64_t head)
 {
     return block_keys(a, row, block, a->n_kv_heads + head);
 }
@@ -567,15 +574,12 @@ static void store_head(void *context, int64_t head, int worker)
     const struct attention_job *job = context;
     const struct device_attention *a = job->attention;
     const struct kernels *kernels = job->device->kernels;
-    uint16_t key[ATTENTION_MAX_HEAD];
     for (int64_t row = 0; row < a->n_rows; row++) {
         int64_t block = a->position[row] / DEVICE_KV_BLOCK, slot = a->position[row] % DEVICE_KV_BLOCK;
         int64_t source = (row * a->n_kv_heads + head) * a->head_size;
-        uint16_t *keys = block_keys(a, row, block, head) + slot;
-        kernels->to_half(a->k + source, a->head_size, key);
-        for (int64_t d = 0; d < a->head_size; d++)
-            keys[d * DEVICE_KV_BLOCK] = key[d];
-        kernels->to_half(a->v + source, a->head_size, block_values(a, row, block, head) + slot * a->head_size);
+        kv_store_key(a->kv_type, a->head_size, a->k + source, slot, block_keys(a, row, block, head), kernels->to_half);
+        kv_store_value(a->kv_type, a->head_size, a->v + source, slot, block_values(a, row, block, head),
+                       kernels->to_half);
     }
 }
 
@@ -629,6 +633,7 @@ static void attend_run(void *context, int64_t index, int worker)
             state.visible[i] = (int32_t)(seen < 0 ? 0 : seen > DEVICE_KV_BLOCK ? DEVICE_KV_BLOCK : seen);
         }
         struct attention_block view = {.head_size = a->head_size,
+                                       .kv_type = a->kv_type,
                                        .keys = block_keys(a, r->row, block, kv_head),
                                        .values = block_values(a, r->row, block, kv_head),
                                        .n_queries = n,

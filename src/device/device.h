@@ -59,13 +59,16 @@ tern_status device_matmul(struct device *device, struct weight *const *weights, 
 void device_rope(struct device *device, float *x, int64_t n_rows, int64_t n_heads, int64_t head_size,
                  const float *cosine, const float *sine, int64_t n_pairs, bool interleaved);
 
-// Keys and values of one layer in blocks of DEVICE_KV_BLOCK positions. A block is
-// { uint16_t keys[n_kv_heads][head_size][64]; uint16_t values[n_kv_heads][64][value_size]; } with head_size =
-// value_size.
+// Keys and values of one layer come in blocks of DEVICE_KV_BLOCK positions, whose inside is the device's. A new block
+// is zeros.
 enum { DEVICE_KV_BLOCK = 64 };
+
+// Bytes of a block; a multiple of 64.
+int64_t device_kv_block_bytes(tern_kv_type type, int64_t n_kv_heads, int64_t head_size);
 
 struct device_attention {
     int64_t n_rows, n_heads, n_kv_heads, head_size;
+    tern_kv_type kv_type;
     float scale;
     const float *q;                // [n_rows][n_heads * head_size], rotated
     const float *k, *v;            // [n_rows][n_kv_heads * head_size], k rotated

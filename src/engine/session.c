@@ -34,7 +34,7 @@ static tern_status open_parts(tern_session *session, const tern_session_options 
     TRY(choose_context(model, options->context, &session->context));
     tern_sampling sampling = options->sampling != NULL ? *options->sampling : tern_sampling_default();
     TRY(sampler_open(&sampling, model->config.n_vocabulary, &session->sampler));
-    TRY(kv_cache_open(&model->config, session->context, &session->cache));
+    TRY(kv_cache_open(&model->config, options->kv_type, session->context, &session->cache));
     session->guesses = !options->no_prompt_lookup;
     size_t rows = session->guesses ? 1 + DRAFT_MAX : 1;
     session->logits = malloc(rows * (size_t)model->config.n_vocabulary * sizeof *session->logits);

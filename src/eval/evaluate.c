@@ -45,7 +45,7 @@ static tern_status open_side(struct run *run, const struct source *source, struc
         if (run->context > source->model->config.context)
             return status_fail(TERN_INVALID, "chunks of %d tokens; the model was trained for %d", (int)run->context,
                                (int)source->model->config.context);
-        TRY(kv_cache_open(&source->model->config, run->context, &side->cache));
+        TRY(kv_cache_open(&source->model->config, source->kv_type, run->context, &side->cache));
         TRY(kv_cache_reserve(side->cache, run->context));
     }
     side->logits = malloc((size_t)BATCH * (size_t)run->n_vocabulary * sizeof *side->logits);

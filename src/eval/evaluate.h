@@ -11,6 +11,7 @@
 struct source {
     struct tern_model *model;
     const struct saved_logits *saved;
+    tern_kv_type kv_type; // of a model's keys and values
 };
 
 // Figures of scored positions, in the order of the text, in nats. Those of B are NULL in a run with one model.

@@ -80,5 +80,5 @@ double sizes_bits_per_weight(const struct size_estimate *estimate)
 
 uint64_t sizes_memory(const struct size_estimate *estimate, const struct config *config, int32_t context)
 {
-    return estimate->run_bytes + kv_cache_bytes(config, context) + SIZES_WORKING_BYTES;
+    return estimate->run_bytes + kv_cache_bytes(config, TERN_KV_F16, context) + SIZES_WORKING_BYTES;
 }

@@ -29,11 +29,11 @@ struct multiply {
 // Attention over keys in blocks of a fixed size, so that the order of sums does not depend on how tokens arrived.
 enum { ATTENTION_BLOCK = 64 };
 
-// One block of keys and values of one kv head, and the queries that look at it. Both are halves.
+// One block of keys and values of one kv head, and the queries that look at it.
 struct attention_block {
-    int64_t head_size;      // even, <= 256
-    const uint16_t *keys;   // [head_size][ATTENTION_BLOCK]: transposed, lanes are keys
-    const uint16_t *values; // [ATTENTION_BLOCK][head_size]
+    int64_t head_size;            // even, <= 256
+    tern_kv_type kv_type;         // of both
+    const uint8_t *keys, *values; // as kv_block.h lays them out
     int64_t n_queries;
     const float *const *query; // [n_queries] -> [head_size]
     const int32_t *visible;    // [n_queries] keys of this block that the query may see, 0..64: the first ones
@@ -102,7 +102,7 @@ struct kernels {
     // m = max(max, max_j s_j), -0 made +0; c = kernel_expf(max - m); p_j = kernel_expf(s_j - m), 0 for j not visible;
     // sum = fmaf(sum, c, tree16 of lanes (j mod 16) with plain adds, j ascending); acc_d = acc_d * c, then
     // acc_d = fmaf(p_j, v_jd, acc_d) for visible j ascending. A query that sees no key is left alone.
-    // scratch: attention_scratch_bytes, 64-byte aligned.
+    // k and v are the floats that kv_block.h says. scratch: attention_scratch_bytes, 64-byte aligned.
     void (*attend)(const struct attention_block *block, void *scratch);
     int64_t attention_scratch_bytes;
 };

@@ -3,6 +3,7 @@
 
 #include "format/codec.h"
 #include "kernel/arithmetic.h"
+#include "kernel/kv_block.h"
 #include "kernel/tables.h"
 
 // ---- Activations --------------------------------------------------------------------------------------------------
@@ -260,7 +261,7 @@ static float attention_scores(const struct attention_block *block, const float *
     for (int32_t j = 0; j < visible; j++) {
         float s = 0.0f;
         for (int64_t d = 0; d < block->head_size; d++)
-            s = fmaf(query[d], half_to_float(block->keys[d * ATTENTION_BLOCK + j]), s);
+            s = fmaf(query[d], kv_key(block->kv_type, block->head_size, block->keys, j, d), s);
         score[j] = block->scale * s;
         if (score[j] > max) max = score[j];
     }
@@ -273,7 +274,7 @@ static void attention_values(const struct attention_block *block, const float *p
     for (int64_t d = 0; d < block->head_size; d++) {
         float sum = acc[d] * correction;
         for (int32_t j = 0; j < visible; j++)
-            sum = fmaf(p[j], half_to_float(block->values[j * block->head_size + d]), sum);
+            sum = fmaf(p[j], kv_value(block->kv_type, block->head_size, block->values, j, d), sum);
         acc[d] = sum;
     }
 }

@@ -173,6 +173,7 @@ static tern_status attention(struct decoder *decoder, const struct decoder_row *
                                                          .n_heads = c->n_heads,
                                                          .n_kv_heads = c->n_kv_heads,
                                                          .head_size = c->head_size,
+                                                         .kv_type = rows[0].cache->type,
                                                          .scale = 1 / sqrtf((float)c->head_size),
                                                          .q = decoder->q,
                                                          .k = decoder->k,
@@ -220,6 +221,9 @@ static tern_status check_rows(const struct decoder *decoder, const struct decode
         if (row->position < 0 || row->position / DEVICE_KV_BLOCK >= row->cache->n_blocks)
             return status_fail(TERN_INVALID, "position %d, the cache has room for %d", row->position,
                                row->cache->n_blocks * DEVICE_KV_BLOCK);
+        if (row->cache->type != rows[0].cache->type)
+            return status_fail(TERN_INVALID, "rows whose caches have types %d and %d, expected one type",
+                               (int)rows[0].cache->type, (int)row->cache->type);
     }
     return TERN_OK;
 }

@@ -10,20 +10,21 @@ static int32_t blocks_for(int32_t positions)
     return (int32_t)(((int64_t)positions + DEVICE_KV_BLOCK - 1) / DEVICE_KV_BLOCK);
 }
 
-// Keys and values of one layer's 64 positions, in halves; a multiple of 64 bytes because a block has 64 positions.
-static size_t block_bytes(const struct config *config)
+static size_t block_bytes(const struct config *config, tern_kv_type type)
 {
-    return (size_t)2 * sizeof(uint16_t) * DEVICE_KV_BLOCK * (size_t)config->n_kv_heads * (size_t)config->head_size;
+    return (size_t)device_kv_block_bytes(type, config->n_kv_heads, config->head_size);
 }
 
-uint64_t kv_cache_bytes(const struct config *config, int32_t context)
+uint64_t kv_cache_bytes(const struct config *config, tern_kv_type type, int32_t context)
 {
-    return (uint64_t)block_bytes(config) * (uint64_t)config->n_layers * (uint64_t)blocks_for(context);
+    return (uint64_t)block_bytes(config, type) * (uint64_t)config->n_layers * (uint64_t)blocks_for(context);
 }
 
-tern_status kv_cache_open(const struct config *config, int32_t context, struct kv_cache **out)
+tern_status kv_cache_open(const struct config *config, tern_kv_type type, int32_t context, struct kv_cache **out)
 {
     *out = NULL;
+    if ((unsigned)type > TERN_KV_Q4_0)
+        return status_fail(TERN_INVALID, "keys and values of type %d, expected 0 to %d", (int)type, (int)TERN_KV_Q4_0);
     if (context < 1) return status_fail(TERN_INVALID, "a context of %d tokens, expected 1 or more", context);
     struct kv_cache *cache = calloc(1, sizeof *cache);
     uint8_t **blocks = calloc((size_t)config->n_layers * (size_t)blocks_for(context), sizeof *blocks);
@@ -32,10 +33,11 @@ tern_status kv_cache_open(const struct config *config, int32_t context, struct k
         free(blocks);
         return status_fail(TERN_NO_MEMORY, "no memory for a context of %d tokens", context);
     }
-    *cache = (struct kv_cache){.n_layers = config->n_layers,
+    *cache = (struct kv_cache){.type = type,
+                               .n_layers = config->n_layers,
                                .context = context,
                                .max_blocks = blocks_for(context),
-                               .block_bytes = block_bytes(config),
+                               .block_bytes = block_bytes(config, type),
                                .blocks = blocks};
     *out = cache;
     return TERN_OK;

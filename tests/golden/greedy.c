@@ -51,7 +51,7 @@ static tern_status forward(struct running *r, const tern_token *tokens, int n)
 {
     struct decoder_row rows[MAX_TOKENS];
     struct kv_cache *cache;
-    TRY(kv_cache_open(&r->config, n, &cache));
+    TRY(kv_cache_open(&r->config, TERN_KV_F16, n, &cache));
     tern_status status = kv_cache_reserve(cache, n);
     for (int i = 0; i < n; i++)
         rows[i] = (struct decoder_row){tokens[i], i, cache, r->logits + (size_t)i * (size_t)r->config.n_vocabulary};

@@ -81,7 +81,7 @@ static tern_status compute(const char *path, bool f32, const tern_token *tokens,
     TRY(device_open(&(struct device_options){.f32_activations = f32}, &device));
     TRY(weights_load(file, &config, device, NULL, NULL, &weights));
     TRY(decoder_open(&config, weights, &decoder));
-    TRY(kv_cache_open(&config, n, &cache));
+    TRY(kv_cache_open(&config, TERN_KV_F16, n, &cache));
     TRY(kv_cache_reserve(cache, n));
     *n_vocabulary = config.n_vocabulary;
     *out = malloc((size_t)n * (size_t)config.n_vocabulary * sizeof **out);

@@ -1,11 +1,12 @@
 // One seed, one answer: the same logits, bit for bit, whatever computes them.
 //
-//     identity MODEL.gguf [HASH]
+//     identity MODEL.gguf [HASH [f16|q8_0|q4_0]]
 //
 // Runs a fixed row of tokens through the model with every kernel table that this CPU has, with 1, 2 and 3 threads, as
 // one prompt, token by token and split in several ways, beside a second sequence in the same batch, and compares all
 // logits by memcmp. Prints their 64-bit FNV-1a hash; a HASH given must be equal, which is how machines are compared.
-// Needs nothing above src/model/, so that it can be cross-built and run under an emulator.
+// The last word is how keys and values are kept, each with its own hash. Needs nothing above src/model/, so that it can
+// be cross-built and run under an emulator.
 #include "kernel/kernel.h"
 #include "model/decoder.h"
 
@@ -18,6 +19,7 @@
 enum { N_TOKENS = 83, MAX_CHUNKS = 128 };
 
 struct setup {
+    tern_kv_type kv_type;
     const char *kernels;
     int threads;
     const char *name;
@@ -50,7 +52,7 @@ static tern_status compute(const struct gguf_file *file, const struct setup *set
     TRY(weights_load(file, &config, device, NULL, NULL, &weights));
     TRY(decoder_open(&config, weights, &decoder));
     for (int s = 0; s < 2; s++) {
-        TRY(kv_cache_open(&config, N_TOKENS, &cache[s]));
+        TRY(kv_cache_open(&config, setup->kv_type, N_TOKENS, &cache[s]));
         TRY(kv_cache_reserve(cache[s], N_TOKENS));
     }
     for (int done = 0, n = 0; done < N_TOKENS; n++) {
@@ -83,7 +85,7 @@ static uint64_t hash_bytes(const void *data, size_t size)
     return hash;
 }
 
-static int compare_setups(const struct gguf_file *file, const char *path, const char *expected)
+static int compare_setups(const struct gguf_file *file, const char *path, const char *expected, tern_kv_type type)
 {
     struct config config;
     if (config_read(file, &config) != TERN_OK) return 1;
@@ -98,10 +100,14 @@ static int compare_setups(const struct gguf_file *file, const char *path, const 
         if (kernel_select(&cpu, tables[t]->name) == NULL) continue;
         const char *name = tables[t]->name;
         struct setup setups[] = {
-            {name, 1, "prompt", N_TOKENS, false},          {name, 1, "token by token", 1, false},
-            {name, 2, "prompt", N_TOKENS, false},          {name, 2, "token by token", 1, false},
-            {name, 3, "prompt in parts", 0, false},        {name, 3, "prompt beside another", N_TOKENS, true},
-            {name, 2, "tokens beside another's", 1, true}, {name, 2, "parts beside another's", 0, true},
+            {type, name, 1, "prompt", N_TOKENS, false},
+            {type, name, 1, "token by token", 1, false},
+            {type, name, 2, "prompt", N_TOKENS, false},
+            {type, name, 2, "token by token", 1, false},
+            {type, name, 3, "prompt in parts", 0, false},
+            {type, name, 3, "prompt beside another", N_TOKENS, true},
+            {type, name, 2, "tokens beside another's", 1, true},
+            {type, name, 2, "parts beside another's", 0, true},
         };
         for (size_t i = 0; i < sizeof setups / sizeof *setups && !failed; i++) {
             float *logits = have_first ? other : first;
@@ -129,10 +135,21 @@ static int compare_setups(const struct gguf_file *file, const char *path, const 
     return failed;
 }
 
+static bool parse_type(const char *word, tern_kv_type *out)
+{
+    static const char *const words[] = {"f16", "q8_0", "q4_0"};
+    for (int type = TERN_KV_F16; type <= TERN_KV_Q4_0; type++) {
+        *out = (tern_kv_type)type;
+        if (strcmp(word, words[type]) == 0) return true;
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc < 2 || argc > 3) {
-        fprintf(stderr, "usage: identity MODEL.gguf [HASH]\n");
+    tern_kv_type type = TERN_KV_F16;
+    if (argc < 2 || argc > 4 || (argc > 3 && !parse_type(argv[3], &type))) {
+        fprintf(stderr, "usage: identity MODEL.gguf [HASH [f16|q8_0|q4_0]]\n");
         return 2;
     }
     struct gguf_file *file;
@@ -140,7 +157,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", status_message());
         return 1;
     }
-    int failed = compare_setups(file, argv[1], argc > 2 ? argv[2] : NULL);
+    int failed = compare_setups(file, argv[1], argc > 2 ? argv[2] : NULL, type);
     gguf_close(file);
     return failed;
 }

@@ -223,7 +223,9 @@ static void bench_fill(struct bench *b)
 struct vectors {
     float *a, *b, *c, *out;
     int8_t *q;
-    uint16_t *half, *keys, *values;
+    uint16_t *half;
+    tern_kv_type kv_type;
+    uint8_t *keys, *values; // room for any type
     void *scratch;
     int64_t n, n_queries;
 };
@@ -279,7 +281,8 @@ static void run_attend(const struct kernels *k, struct vectors *v)
         acc[i] = v->out + i * HEAD;
         max[i] = 0.0f, sum[i] = 0.0f, visible[i] = ATTENTION_BLOCK;
     }
-    k->attend(&(struct attention_block){HEAD, v->keys, v->values, v->n_queries, queries, visible, 0.1f, max, sum, acc},
+    k->attend(&(struct attention_block){HEAD, v->kv_type, v->keys, v->values, v->n_queries, queries, visible, 0.1f, max,
+                                        sum, acc},
               v->scratch);
 }
 
@@ -318,7 +321,7 @@ static void bench_vectors(struct bench *b)
     v.q = allocate(N), v.half = allocate(N * 2), v.keys = allocate(HALVES * 2), v.values = allocate(HALVES * 2);
     v.scratch = allocate(b->table->attention_scratch_bytes);
     for (int i = 0; i < HALVES; i++)
-        v.keys[i] = v.values[i] = check_half(&b->check, FILL_NORMAL);
+        ((uint16_t *)(void *)v.keys)[i] = ((uint16_t *)(void *)v.values)[i] = check_half(&b->check, FILL_NORMAL);
     bench_vector(b, "quantise 2048", run_quantise, &v);
     bench_vector(b, "rms_norm 2048", run_norm, &v);
     bench_vector(b, "add 2048", run_add, &v);
@@ -327,9 +330,16 @@ static void bench_vectors(struct bench *b)
     bench_vector(b, "rope 1024 pairs", run_rope, &v);
     bench_vector(b, "rope 1024 interleaved", run_rope_interleaved, &v);
     bench_vector(b, "to_half 2048", run_half, &v);
-    bench_vector(b, "attend 128, 1 query", run_attend, &v);
-    v.n_queries = 16;
-    bench_vector(b, "attend 128, 16 queries", run_attend, &v);
+    static const char *const names[][2] = {{"attend f16, 1 query", "attend f16, 16 queries"},
+                                           {"attend q8_0, 1 query", "attend q8_0, 16 queries"},
+                                           {"attend q4_0, 1 query", "attend q4_0, 16 queries"}};
+    for (int type = TERN_KV_F16; type <= TERN_KV_Q4_0; type++) {
+        v.kv_type = (tern_kv_type)type;
+        v.n_queries = 1;
+        bench_vector(b, names[type][0], run_attend, &v);
+        v.n_queries = 16;
+        bench_vector(b, names[type][1], run_attend, &v);
+    }
     void *owned[] = {v.a, v.b, v.c, v.out, v.q, v.half, v.keys, v.values, v.scratch};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
         free(owned[i]);

@@ -233,7 +233,7 @@ static void the_decoder_keeps_to_its_bounds(void **state)
     struct kv_cache *cache;
     assert_int_equal(load(&(struct departure){0}, &l), TERN_OK);
     assert_int_equal(decoder_open(&l.config, l.weights, &decoder), TERN_OK);
-    assert_int_equal(kv_cache_open(&l.config, 100, &cache), TERN_OK);
+    assert_int_equal(kv_cache_open(&l.config, TERN_KV_F16, 100, &cache), TERN_OK);
     float logits[VOCABULARY];
 
     struct decoder_row row = {0, 0, cache, logits};
@@ -256,7 +256,7 @@ static void the_decoder_keeps_to_its_bounds(void **state)
     kv_cache_truncate(cache, 64);
     assert_int_equal(cache->n_blocks, 1);
     // Keys and values of 64 positions in halves, for one layer: 100 tokens take two blocks.
-    assert_int_equal(kv_cache_bytes(&l.config, 100), 2 * 2 * 2 * 64 * HEADS * HEAD_SIZE);
+    assert_int_equal(kv_cache_bytes(&l.config, TERN_KV_F16, 100), 2 * 2 * 2 * 64 * HEADS * HEAD_SIZE);
     kv_cache_close(cache);
     decoder_close(decoder);
     unload(&l);

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "kernel/arithmetic.h"
+#include "kernel/kv_block.h"
 #include "kernel/tables.h"
 
 // Loops over these functions have constant bounds once they are inlined, so that their arrays become registers.
@@ -566,18 +567,51 @@ static void neon_to_half(const float *x, int64_t n, uint16_t *out)
 
 enum { KEY_VECTORS = ATTENTION_BLOCK / LANES, HALF_BLOCK = KEY_VECTORS / 2, QUERY_BLOCK = 2 };
 
+// 4 codes of 8 bits, or the low or high nibbles of 4 bytes, times their scales.
+INLINE float32x4_t load_codes(tern_kv_type type, const uint8_t *at, bool high, float32x4_t scale)
+{
+    uint32_t bits;
+    memcpy(&bits, at, sizeof bits);
+    int8x8_t q = vcreate_s8(bits);
+    if (type == TERN_KV_Q4_0) {
+        uint8x8_t nibbles = high ? vshr_n_u8(vcreate_u8(bits), 4) : vand_u8(vcreate_u8(bits), vdup_n_u8(15));
+        q = vsub_s8(vreinterpret_s8_u8(nibbles), vdup_n_s8(8));
+    }
+    return vmulq_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(q)))), scale);
+}
+
+// Positions j .. j + 3 of one element of the keys, whose codes begin at `at`; j is a multiple of 4.
+INLINE float32x4_t load_keys(tern_kv_type type, const uint8_t *at, int j, float32x4_t scale)
+{
+    if (type == TERN_KV_F16) return load_halves(at + 2 * j);
+    if (type == TERN_KV_Q8_0) return load_codes(type, at + j, false, scale);
+    return load_codes(type, at + j % 32, j >= 32, scale);
+}
+
+// Elements d .. d + 3 of the value whose codes begin at `at`; d is a multiple of 4.
+INLINE float32x4_t load_values(tern_kv_type type, const uint8_t *at, int64_t d, float32x4_t scale)
+{
+    if (type == TERN_KV_F16) return load_halves(at + 2 * d);
+    if (type == TERN_KV_Q8_0) return load_codes(type, at + d, false, scale);
+    return load_codes(type, at + d / KV_GROUP * 16 + d % 16, d % KV_GROUP >= 16, scale);
+}
+
 // Scores of keys [first, first + 32) for n queries; those that a query does not see are of no use.
-INLINE void score_half(const struct attention_block *block, const float *const *query, int n, int first,
-                       float (*score)[ATTENTION_BLOCK])
+INLINE void score_half(const struct attention_block *block, tern_kv_type type, const float *const *query, int n,
+                       int first, float (*score)[ATTENTION_BLOCK])
 {
     float32x4_t s[QUERY_BLOCK][HALF_BLOCK];
     for (int i = 0; i < n; i++)
         for (int v = 0; v < HALF_BLOCK; v++)
             s[i][v] = vdupq_n_f32(0.0f);
+    const uint16_t *scales = kv_scales(type, block->head_size, block->keys) + first;
+    float32x4_t scale[HALF_BLOCK] = {vdupq_n_f32(0.0f)};
     for (int64_t d = 0; d < block->head_size; d++) {
-        const uint16_t *keys = block->keys + d * ATTENTION_BLOCK + first;
+        const uint8_t *keys = block->keys + d * kv_key_stride(type);
+        for (int v = 0; type != TERN_KV_F16 && d % KV_GROUP == 0 && v < HALF_BLOCK; v++)
+            scale[v] = load_halves(scales + d / KV_GROUP * ATTENTION_BLOCK + LANES * v);
         for (int v = 0; v < HALF_BLOCK; v++) {
-            float32x4_t k = load_halves(keys + LANES * v);
+            float32x4_t k = load_keys(type, keys, first + LANES * v, scale[v]);
             for (int i = 0; i < n; i++)
                 s[i][v] = vfmaq_n_f32(s[i][v], k, query[i][d]);
         }
@@ -611,52 +645,72 @@ static float weigh_scores(const struct attention_block *block, int64_t query, fl
     return correction;
 }
 
-// Elements [d, d + 4 * n_vectors) of the sums of one query.
-INLINE void sum_values(const struct attention_block *block, int64_t query, const float *p, float correction, int64_t d,
-                       int n_vectors)
+// Elements [d, d + 4 * n_vectors) of the sums of one query, which lie in one group of 32.
+INLINE void sum_values(const struct attention_block *block, tern_kv_type type, int64_t query, const float *p,
+                       float correction, int64_t d, int n_vectors)
 {
+    const uint16_t *scales = kv_scales(type, block->head_size, block->values);
     float *acc = block->acc[query] + d;
     float32x4_t sum[8];
     for (int v = 0; v < n_vectors; v++)
         sum[v] = vmulq_n_f32(vld1q_f32(acc + LANES * v), correction);
     for (int32_t j = 0; j < block->visible[query]; j++) {
-        const uint16_t *values = block->values + j * block->head_size + d;
+        const uint8_t *values = block->values + j * kv_value_stride(type, block->head_size);
+        float32x4_t scale = vdupq_n_f32(0.0f);
+        if (type != TERN_KV_F16)
+            scale = vdupq_n_f32(half_to_float(scales[j * kv_groups(block->head_size) + d / KV_GROUP]));
         for (int v = 0; v < n_vectors; v++)
-            sum[v] = vfmaq_n_f32(sum[v], load_halves(values + LANES * v), p[j]);
+            sum[v] = vfmaq_n_f32(sum[v], load_values(type, values, d + LANES * v, scale), p[j]);
     }
     for (int v = 0; v < n_vectors; v++)
         vst1q_f32(acc + LANES * v, sum[v]);
 }
 
-static void attend_values(const struct attention_block *block, int64_t query, const float *p, float correction)
+INLINE void attend_values(const struct attention_block *block, tern_kv_type type, int64_t query, const float *p,
+                          float correction)
 {
     int64_t d = 0;
     for (; d + 32 <= block->head_size; d += 32)
-        sum_values(block, query, p, correction, d, 8);
+        sum_values(block, type, query, p, correction, d, 8);
     for (; d + LANES <= block->head_size; d += LANES)
-        sum_values(block, query, p, correction, d, 1);
+        sum_values(block, type, query, p, correction, d, 1);
     for (; d < block->head_size; d++) {
         float sum = block->acc[query][d] * correction;
         for (int32_t j = 0; j < block->visible[query]; j++)
-            sum = fmaf(p[j], half_to_float(block->values[j * block->head_size + d]), sum);
+            sum = fmaf(p[j], kv_value(type, block->head_size, block->values, j, d), sum);
         block->acc[query][d] = sum;
+    }
+}
+
+INLINE void attend_type(const struct attention_block *block, tern_kv_type type)
+{
+    for (int64_t i = 0; i < block->n_queries; i += QUERY_BLOCK) {
+        float score[QUERY_BLOCK][ATTENTION_BLOCK];
+        int64_t n = min_i64(QUERY_BLOCK, block->n_queries - i);
+        for (int first = 0; first < ATTENTION_BLOCK; first += ATTENTION_BLOCK / 2) {
+            if (n == QUERY_BLOCK)
+                score_half(block, type, block->query + i, QUERY_BLOCK, first, score);
+            else
+                score_half(block, type, block->query + i, 1, first, score);
+        }
+        for (int64_t k = 0; k < n; k++)
+            if (block->visible[i + k] > 0)
+                attend_values(block, type, i + k, score[k], weigh_scores(block, i + k, score[k]));
     }
 }
 
 static void neon_attend(const struct attention_block *block, void *scratch)
 {
     (void)scratch;
-    for (int64_t i = 0; i < block->n_queries; i += QUERY_BLOCK) {
-        float score[QUERY_BLOCK][ATTENTION_BLOCK];
-        int64_t n = min_i64(QUERY_BLOCK, block->n_queries - i);
-        for (int first = 0; first < ATTENTION_BLOCK; first += ATTENTION_BLOCK / 2) {
-            if (n == QUERY_BLOCK)
-                score_half(block, block->query + i, QUERY_BLOCK, first, score);
-            else
-                score_half(block, block->query + i, 1, first, score);
-        }
-        for (int64_t k = 0; k < n; k++)
-            if (block->visible[i + k] > 0) attend_values(block, i + k, score[k], weigh_scores(block, i + k, score[k]));
+    switch (block->kv_type) {
+    case TERN_KV_F16:
+        attend_type(block, TERN_KV_F16);
+        break;
+    case TERN_KV_Q8_0:
+        attend_type(block, TERN_KV_Q8_0);
+        break;
+    case TERN_KV_Q4_0:
+        attend_type(block, TERN_KV_Q4_0);
     }
 }
 

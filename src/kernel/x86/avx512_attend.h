@@ -3,6 +3,7 @@
 #ifndef KERNEL_X86_AVX512_ATTEND_H
 #define KERNEL_X86_AVX512_ATTEND_H
 
+#include "kernel/kv_block.h"
 #include "kernel/x86/avx512_vector.h"
 
 enum { KEY_VECTORS = ATTENTION_BLOCK / 16, QUERY_BLOCK = 4, VALUE_VECTORS = 4 };
@@ -15,8 +16,38 @@ struct query_batch {
     float correction[QUERY_BLOCK];         // what the query's sums so far are multiplied by
 };
 
+// 16 nibbles of 16 bytes as signed numbers.
+SPECIALISE __m128i nibbles(__m128i bytes, bool high)
+{
+    bytes = _mm_and_si128(high ? _mm_srli_epi16(bytes, 4) : bytes, _mm_set1_epi8(15));
+    return _mm_sub_epi8(bytes, _mm_set1_epi8(8));
+}
+
+SPECIALISE __m512 scaled_codes(__m128i q, __m512 scale)
+{
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q)), scale);
+}
+
+// Positions 16v .. 16v + 15 of one element of the keys, whose codes begin at `at`.
+SPECIALISE __m512 load_keys(tern_kv_type type, const uint8_t *at, int v, __m512 scale)
+{
+    if (type == TERN_KV_F16) return load_halves(at + 32 * v);
+    if (type == TERN_KV_Q8_0) return scaled_codes(load_128(at + 16 * v), scale);
+    return scaled_codes(nibbles(load_128(at + 16 * (v % 2)), v >= 2), scale);
+}
+
+// Elements d .. d + 15 of the value whose codes begin at `at`, d a multiple of 16; halves only where `mask` has them,
+// codes are there up to the end of their group.
+SPECIALISE __m512 load_values(tern_kv_type type, const uint8_t *at, int64_t d, __mmask16 mask, __m512 scale)
+{
+    if (type == TERN_KV_F16) return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, at + 2 * d));
+    if (type == TERN_KV_Q8_0) return scaled_codes(load_128(at + d), scale);
+    __m128i bytes = load_128(at + d / KV_GROUP * 16);
+    return d % KV_GROUP < 16 ? scaled_codes(nibbles(bytes, false), scale) : scaled_codes(nibbles(bytes, true), scale);
+}
+
 // score[j] = scale * q . k_j for all keys of the block; those that a query does not see are of no use.
-SPECIALISE void batch_scores(struct query_batch *batch, int n)
+SPECIALISE void batch_scores(struct query_batch *batch, tern_kv_type type, int n)
 {
     const struct attention_block *block = batch->block;
     const float *const *query = block->query + batch->first;
@@ -24,12 +55,21 @@ SPECIALISE void batch_scores(struct query_batch *batch, int n)
     UNROLL()
     for (int i = 0; i < n * KEY_VECTORS; i++)
         score[i] = _mm512_setzero_ps();
-    for (int64_t d = 0; d < block->head_size; d++) {
-        const uint16_t *keys = block->keys + d * ATTENTION_BLOCK;
-        UNROLL()
-        for (int i = 0; i < n * KEY_VECTORS; i++)
-            score[i] = _mm512_fmadd_ps(_mm512_set1_ps(query[i / KEY_VECTORS][d]),
-                                       load_halves(keys + 16 * (i % KEY_VECTORS)), score[i]);
+    const uint16_t *scales = kv_scales(type, block->head_size, block->keys);
+    __m512 scale[KEY_VECTORS] = {_mm512_setzero_ps()};
+    for (int64_t group = 0; group < block->head_size; group += KV_GROUP) {
+        if (type != TERN_KV_F16) {
+            UNROLL()
+            for (int v = 0; v < KEY_VECTORS; v++)
+                scale[v] = load_halves(scales + group / KV_GROUP * ATTENTION_BLOCK + 16 * v);
+        }
+        for (int64_t d = group; d < min_i64(group + KV_GROUP, block->head_size); d++) {
+            const uint8_t *keys = block->keys + d * kv_key_stride(type);
+            UNROLL()
+            for (int i = 0; i < n * KEY_VECTORS; i++)
+                score[i] = _mm512_fmadd_ps(_mm512_set1_ps(query[i / KEY_VECTORS][d]),
+                                           load_keys(type, keys, i % KEY_VECTORS, scale[i % KEY_VECTORS]), score[i]);
+        }
     }
     UNROLL()
     for (int i = 0; i < n * KEY_VECTORS; i++)
@@ -62,18 +102,28 @@ static void query_softmax(struct query_batch *batch, int i)
 }
 
 // Adds key j to the sums of n queries: elements d .. d + 16 * n_vectors, or those of them that `mask` has.
-SPECIALISE void add_value(const struct query_batch *batch, int first, int n, int32_t j, int64_t d, int n_vectors,
-                          __mmask16 mask, __m512 *sum)
+SPECIALISE void add_value(const struct query_batch *batch, tern_kv_type type, int first, int n, int32_t j, int64_t d,
+                          int n_vectors, __mmask16 mask, __m512 *sum)
 {
-    const uint16_t *at = batch->block->values + j * batch->block->head_size + d;
+    const int64_t head_size = batch->block->head_size;
+    const uint8_t *at = batch->block->values + j * kv_value_stride(type, head_size);
+    const uint16_t *scales = kv_scales(type, head_size, batch->block->values) + j * kv_groups(head_size) + d / KV_GROUP;
+    __m512 scale[VALUE_VECTORS / 2] = {_mm512_setzero_ps()};
+    if (type != TERN_KV_F16) {
+        UNROLL()
+        for (int v = 0; v < n_vectors; v += 2)
+            scale[v / 2] = _mm512_cvtph_ps(_mm256_set1_epi16((int16_t)scales[v / 2]));
+    }
     UNROLL()
     for (int i = 0; i < n * n_vectors; i++) {
-        __m512 value = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, at + 16 * (i % n_vectors)));
+        int v = i % n_vectors;
+        __m512 value = load_values(type, at, d + 16 * v, mask, scale[v / 2]);
         sum[i] = _mm512_fmadd_ps(_mm512_set1_ps(batch->p[first + i / n_vectors][j]), value, sum[i]);
     }
 }
 
-SPECIALISE void sum_values(const struct query_batch *batch, int n, int64_t d, int n_vectors, __mmask16 mask)
+SPECIALISE void sum_values(const struct query_batch *batch, tern_kv_type type, int n, int64_t d, int n_vectors,
+                           __mmask16 mask)
 {
     const int32_t *visible = batch->block->visible + batch->first;
     float *const *acc = batch->block->acc + batch->first;
@@ -86,7 +136,7 @@ SPECIALISE void sum_values(const struct query_batch *batch, int n, int64_t d, in
         sum[i] = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, acc[i / n_vectors] + d + 16 * (i % n_vectors)),
                                _mm512_set1_ps(batch->correction[i / n_vectors]));
     for (int32_t j = 0; j < common; j++)
-        add_value(batch, 0, n, j, d, n_vectors, mask, sum);
+        add_value(batch, type, 0, n, j, d, n_vectors, mask, sum);
     UNROLL()
     for (int i = 0; i < n * n_vectors; i++)
         _mm512_mask_storeu_ps(acc[i / n_vectors] + d + 16 * (i % n_vectors), mask, sum[i]);
@@ -97,44 +147,58 @@ SPECIALISE void sum_values(const struct query_batch *batch, int n, int64_t d, in
         for (int v = 0; v < n_vectors; v++)
             sum[v] = _mm512_maskz_loadu_ps(mask, acc[i] + d + 16 * v);
         for (int32_t j = common; j < visible[i]; j++)
-            add_value(batch, i, 1, j, d, n_vectors, mask, sum);
+            add_value(batch, type, i, 1, j, d, n_vectors, mask, sum);
         UNROLL()
         for (int v = 0; v < n_vectors; v++)
             _mm512_mask_storeu_ps(acc[i] + d + 16 * v, mask, sum[v]);
     }
 }
 
-SPECIALISE void attend_batch(struct query_batch *batch, int n)
+SPECIALISE void attend_batch(struct query_batch *batch, tern_kv_type type, int n)
 {
     const int64_t head_size = batch->block->head_size;
-    batch_scores(batch, n);
+    batch_scores(batch, type, n);
     for (int i = 0; i < n; i++)
         query_softmax(batch, i);
     int64_t d = 0;
     for (; d + 16 * VALUE_VECTORS <= head_size; d += 16 * VALUE_VECTORS)
-        sum_values(batch, n, d, VALUE_VECTORS, 0xffff);
+        sum_values(batch, type, n, d, VALUE_VECTORS, 0xffff);
     for (; d < head_size; d += 16)
-        sum_values(batch, n, d, 1, first_lanes(head_size - d));
+        sum_values(batch, type, n, d, 1, first_lanes(head_size - d));
+}
+
+SPECIALISE void attend_type(const struct attention_block *block, tern_kv_type type)
+{
+    struct query_batch batch = {.block = block};
+    for (; batch.first < block->n_queries; batch.first += QUERY_BLOCK) {
+        switch (block->n_queries - batch.first) {
+        case 1:
+            attend_batch(&batch, type, 1);
+            break;
+        case 2:
+            attend_batch(&batch, type, 2);
+            break;
+        case 3:
+            attend_batch(&batch, type, 3);
+            break;
+        default:
+            attend_batch(&batch, type, QUERY_BLOCK);
+        }
+    }
 }
 
 static void attend(const struct attention_block *block, void *scratch)
 {
     (void)scratch;
-    struct query_batch batch = {.block = block};
-    for (; batch.first < block->n_queries; batch.first += QUERY_BLOCK) {
-        switch (block->n_queries - batch.first) {
-        case 1:
-            attend_batch(&batch, 1);
-            break;
-        case 2:
-            attend_batch(&batch, 2);
-            break;
-        case 3:
-            attend_batch(&batch, 3);
-            break;
-        default:
-            attend_batch(&batch, QUERY_BLOCK);
-        }
+    switch (block->kv_type) {
+    case TERN_KV_F16:
+        attend_type(block, TERN_KV_F16);
+        break;
+    case TERN_KV_Q8_0:
+        attend_type(block, TERN_KV_Q8_0);
+        break;
+    case TERN_KV_Q4_0:
+        attend_type(block, TERN_KV_Q4_0);
     }
 }
 
