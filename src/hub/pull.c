@@ -354,6 +354,9 @@ static tern_status pull_to(const struct pull_options *options, struct http_clien
         part_discard(&d.part);
     else
         status = download(&d);
+    bool nothing_came = status != TERN_OK && d.part.length == 0;
+    if (nothing_came) part_discard(&d.part);
+    if (nothing_came) cache_prune(options->cache, path);
     sha256_close(d.hash);
     part_close(&d.part);
     return status;

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """tern pull, list and rm against a server on this machine that misbehaves. Python's standard library only.
 
-    hub_test.py TERN [unittest options]
+    hub_test.py TERN [words in names of tests]
 """
 
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -16,7 +17,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 
@@ -248,6 +248,7 @@ class Hub(unittest.TestCase):
         story.statuses = [(404, ())]
         self.assert_failed(self.pull("closed"), path, "no such file", "(404)")
         self.assertEqual(len(story.log), 3, "no attempt is repeated")
+        self.assertEqual(list(self.cache.iterdir()), [], "nothing is left of what never began")
 
     def test_too_many_requests(self):
         body = model(1)
@@ -379,7 +380,7 @@ class Hub(unittest.TestCase):
     def test_no_space(self):
         _, path = self.tell("vast", model(1), length=1 << 60)
         self.assert_failed(self.pull("vast"), path, "MB are needed", "MB free")
-        self.assertEqual(self.part_of(path).stat().st_size, 0)
+        self.assert_nothing_left(path)
 
     def test_full_disk(self):
         body = model(2)
@@ -513,5 +514,30 @@ class Hub(unittest.TestCase):
         return text.decode(errors="replace")
 
 
+def run_one(test):
+    result = unittest.TestResult()
+    started = time.monotonic()
+    test.run(result)
+    return test, result, time.monotonic() - started
+
+
+def main():
+    """All tests, or those whose names are given; several at once, because most of them wait."""
+    wanted = sys.argv[1:]
+    tests = [test for test in unittest.defaultTestLoader.loadTestsFromTestCase(Hub)
+             if not wanted or any(word in test.id() for word in wanted)]
+    failures = 0
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        for test, result, seconds in pool.map(run_one, tests):
+            faults = result.failures + result.errors
+            words = "FAILED" if faults else f"skipped: {result.skipped[0][1]}" if result.skipped else "ok"
+            print(f"{test.id().split('.')[-1]:40} {seconds:5.1f} s  {words}")
+            for _, fault in faults:
+                print(fault)
+            failures += bool(faults)
+    print(f"{len(tests) - failures} of {len(tests)} passed")
+    return 1 if failures or not tests else 0
+
+
 if __name__ == "__main__":
-    unittest.main()
+    sys.exit(main())
