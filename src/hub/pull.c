@@ -101,10 +101,8 @@ static tern_status take_refusal(struct download *d, const struct http_answer *an
 // The hub's ETag is the SHA-256 of a large file; of others only what X-Linked-Etag says is one.
 static void read_sha256(const struct download *d, const struct http_answer *answer, char hex[SHA256_HEX_BYTES])
 {
-    hex[0] = '\0';
-    bool stated = sha256_parse(answer->linked_etag, hex);
-    if (!stated && d->source->repository[0] != '\0') stated = sha256_parse(answer->own_etag, hex);
-    if (!stated) hex[0] = '\0';
+    if (!sha256_parse(answer->linked_etag, hex) && d->source->repository[0] != '\0')
+        sha256_parse(answer->own_etag, hex);
 }
 
 static tern_status read_now(struct download *d, const struct http_answer *answer)
