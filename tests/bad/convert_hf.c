@@ -107,6 +107,8 @@ static void tokenizers(void **state)
     static const char file[] = "tokenizer.json";
     check("qwen3", file, "\\\\p{N}| ?", "\\\\p{N}{1,2}| ?", TERN_UNSUPPORTED, "name it with --pre");
     check("qwen3", file, "\"NFC\"", "\"NFKC\"", TERN_UNSUPPORTED, "normalizer NFKC");
+    check("llama-packed", file, "\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}", TERN_UNSUPPORTED,
+          "normalizer NFC");
     check("qwen3", file, "\"BPE\"", "\"Unigram\"", TERN_UNSUPPORTED, "a Unigram tokenizer that is not byte-level BPE");
     check("bitnet", file, "\"ignore_merges\": true", "\"ignore_merges\": false", TERN_UNSUPPORTED,
           "name it with --pre");

@@ -330,9 +330,12 @@ static void rules_decide_in_order(void **state)
     options.n_rules = 3;
     assert_int_equal(pack("a.gguf", "out.gguf", &options, &report), TERN_OK);
     assert_int_equal(packed_type("out.gguf"), DTYPE_Q8_0);
-    options.rules[1].pattern = "blk.?.ffn";
+    options.rules[1].pattern = "blk.?.ffn"; // not all of the name
     assert_int_equal(pack("a.gguf", "out.gguf", &options, &report), TERN_OK);
     assert_int_equal(packed_type("out.gguf"), DTYPE_F16);
+    options.rules[1].pattern = "blk.*weight*"; // a star may stand for nothing
+    assert_int_equal(pack("a.gguf", "out.gguf", &options, &report), TERN_OK);
+    assert_int_equal(packed_type("out.gguf"), DTYPE_Q8_0);
 }
 
 static void odd_rows_are_refused_or_get_their_type(void **state)
