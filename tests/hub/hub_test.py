@@ -184,6 +184,7 @@ class Hub(unittest.TestCase):
         with self.part_of(path).open("ab") as part:
             part.write(body[-1:])
         self.assert_pulled(self.pull("ready"), path, body)
+        self.assertEqual([entry[1] for entry in story.log], [None, f"bytes={MIB}-"])
 
     def test_stalls(self):
         body = model(1)
@@ -313,9 +314,15 @@ class Hub(unittest.TestCase):
         code, _, err = self.run_tern("pull", f"{self.other.address}/foreign.gguf", env={"HF_TOKEN": "secret"})
         self.assertEqual((code, story.log[0][3]), (0, None), err)
 
+    def test_token_with_the_end_of_a_line(self):
+        story, path = self.tell("lined", model(1))
+        self.assert_failed(self.pull("lined", env={"HF_TOKEN": "secret\n"}), path, "HF_TOKEN holds")
+        self.assertEqual(story.log, [])
+
     def test_redirects_without_end(self):
-        _, path = self.tell("loop", model(1), redirect="/own/model/resolve/main/loop.gguf")
+        story, path = self.tell("loop", model(1), redirect="/own/model/resolve/main/loop.gguf")
         self.assert_failed(self.pull("loop"), path, "more than 10 redirects")
+        self.assertEqual(len(story.log), 11)
 
     def test_redirect_to_a_file(self):
         for address in ("file:///etc/passwd", "ftp://127.0.0.1/x.gguf", "gopher://127.0.0.1/x"):

@@ -44,6 +44,21 @@ static void test_addresses(void **state)
     check("https://h//a.gguf/", "https://h//a.gguf/", "url/h/a.gguf");
 }
 
+static void test_pages_of_the_hub(void **state)
+{
+    (void)state;
+    static const char url[] = HUB "/own/model/resolve/main/d/a.gguf", path[] = "hub/own/model/d/a.gguf";
+    check(HUB "/own/model/blob/main/d/a.gguf", url, path);
+    check(HUB "/own/model/resolve/main/d/a.gguf?download=true", url, path);
+    check(HUB "/own/model", "", "");
+    check(HUB "/own/model?library=x", "", "");
+    check(HUB "/own/model/resolve/v2/a.gguf", HUB "/own/model/resolve/v2/a.gguf",
+          "url/hub.example/own/model/resolve/v2/a.gguf");
+    check(HUB ".org/own/model/blob/main/a.gguf", HUB ".org/own/model/blob/main/a.gguf",
+          "url/hub.example.org/own/model/blob/main/a.gguf");
+    check_refused(HUB "/own/model/blob/main/../a.gguf", "a file's name is refused");
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -64,6 +79,8 @@ static void test_refusals(void **state)
     check_refused("ftp://h/a.gguf", "only addresses");
     check_refused("https://user:word@h/a.gguf", "no address");
     check_refused("https://h/", "names no file");
+    check_refused("https://h/a b.gguf", "printable ASCII");
+    check_refused("https://h/\xc3\xa4.gguf", "printable ASCII");
     check_refused("https://h/a%00b.gguf", "control characters");
     check_refused("https://h/a%0ab.gguf", "control characters");
     check_refused("nothing-of-this-name", "no model is known");
@@ -140,8 +157,9 @@ static void test_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),   cmocka_unit_test(test_addresses), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_lengths), cmocka_unit_test(test_catalogue), cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_addresses), cmocka_unit_test(test_pages_of_the_hub),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_lengths),   cmocka_unit_test(test_catalogue),
+        cmocka_unit_test(test_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
