@@ -177,6 +177,7 @@ static tern_status pull(const struct fetching *fetching, struct hub_source *sour
     struct pull_options options = {
         .endpoint = endpoint(&hub),
         .token = getenv("HF_TOKEN"),
+        .ca_file = getenv("SSL_CERT_FILE"), // as the curl command does
         .sha256 = fetching->sha256,
         .retries = fetching->retries,
         .timeout = fetching->timeout,

@@ -60,6 +60,7 @@ static struct http_request request_for(const struct pull_options *options, const
         .url = url,
         .token = options->token,
         .token_origin = options->endpoint,
+        .ca_file = options->ca_file,
         .timeout = options->timeout,
         .tick = options->events.tick,
         .tick_context = options->events.context,

@@ -13,6 +13,7 @@ import pty
 import random
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -328,6 +329,29 @@ class Hub(unittest.TestCase):
         for address in ("file:///etc/passwd", "ftp://127.0.0.1/x.gguf", "gopher://127.0.0.1/x"):
             _, path = self.tell("local", model(1), redirect=address)
             self.assert_failed(self.pull("local"), path, "does not follow")
+
+    def test_https(self):
+        certificate = pathlib.Path(self.folder.name) / "certificate.pem"
+        if not shutil.which("openssl"):
+            self.skipTest("there is no openssl to make a certificate")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "2", "-subj", "/CN=hub", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-keyout", certificate, "-out", str(certificate) + ".crt"], check=True, capture_output=True)
+        with certificate.open("ab") as both:
+            both.write(pathlib.Path(str(certificate) + ".crt").read_bytes())
+        hub = Server(certificate)
+        self.addCleanup(hub.close)
+        body = model(1)
+        story, path = self.tell("sealed", body, server=hub)
+        hub_of = {"HF_ENDPOINT": hub.address, "HF_TOKEN": "secret"}
+        self.assert_failed(self.pull("sealed", env=hub_of), path, "SSL certificate problem")
+        self.assertEqual(story.log, [])
+        trusting = {**hub_of, "SSL_CERT_FILE": str(certificate)}
+        story.redirect = f"{self.other.address}/behind/sealed"
+        self.assert_failed(self.pull("sealed", env=trusting), path, "not https")
+        story.redirect = None
+        self.assert_pulled(self.pull("sealed", env=trusting), path, body)
+        self.assertEqual(story.log[-1][3], "Bearer secret")
 
     # ---- Names ----------------------------------------------------------------------------------------------------
 
