@@ -1,4 +1,5 @@
 // The same weights in every type that can hold them are equal; one that is not is found.
+// Labels: threads
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
