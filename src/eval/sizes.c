@@ -7,8 +7,8 @@ const double sizes_ternary_bound = 1.5849625007211562 + 16.0 / 128;
 // Bytes of a matrix; 0 if its rows are not whole blocks of the type.
 static uint64_t matrix_bytes(const struct tensor *t, enum dtype type)
 {
-    return t->rows * dtype_row_bytes(type, t->dims[0]) +
-           (dtype_row_bytes(type, t->dims[0]) > 0 ? dtype_info(type)->tail_bytes : 0);
+    uint64_t row = dtype_row_bytes(type, t->dims[0]);
+    return row > 0 ? t->rows * row + dtype_info(type)->tail_bytes : 0;
 }
 
 // Tiles have 17 and 9 bytes for 64 weights, one more with a scale for each 64; what is used where it lies in the file
