@@ -161,19 +161,31 @@ tern_status fetching_append_path(const struct hub_source *source, struct buffer 
     return buffer_append_format(out, "/%s", source->path);
 }
 
+// A token often comes from a file, with the end of its line.
+static tern_status check_token(const char *token)
+{
+    for (const char *c = token != NULL ? token : ""; *c != '\0'; c++)
+        if (*c <= ' ' || *c > '~')
+            return status_fail(TERN_INVALID,
+                               "HF_TOKEN holds a blank, the end of a line or another character of no token");
+    return TERN_OK;
+}
+
 static tern_status pull(const struct fetching *fetching, struct hub_source *source, struct display *display)
 {
     struct buffer hub = {0}, cache = {0};
     struct pull_options options = {
         .endpoint = endpoint(&hub),
         .token = getenv("HF_TOKEN"),
+        .ca_file = getenv("SSL_CERT_FILE"), // as the curl command does
         .sha256 = fetching->sha256,
         .retries = fetching->retries,
         .timeout = fetching->timeout,
         .force = fetching->force != 0,
         .events = {.context = display, .tick = go_on, .progress = show_progress, .note = show_note},
     };
-    tern_status status = options.endpoint != NULL ? cache_append_folder(&cache) : TERN_NO_MEMORY;
+    tern_status status = options.endpoint != NULL ? check_token(options.token) : TERN_NO_MEMORY;
+    if (status == TERN_OK) status = cache_append_folder(&cache);
     options.cache = cache.data;
     if (status == TERN_OK) status = pull_model(&options, source);
     buffer_free(&hub);

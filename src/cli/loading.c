@@ -42,6 +42,7 @@ int loading_open_model(const char *name, int threads, bool f32_activations, tern
 int loading_open_file(const char *name, struct gguf_file **out)
 {
     char *path;
+    interrupt_install(INTERRUPT_ONCE); // of a download
     int code = model_name_find(name, &path);
     if (code != EXIT_OK) return code;
     if (gguf_open(path, out) != TERN_OK) code = terminal_error(EXIT_FAILED, "%s", tern_last_error());

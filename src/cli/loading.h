@@ -8,7 +8,7 @@
 // interrupts before.
 int loading_open_model(const char *name, int threads, bool f32_activations, tern_model **out);
 
-// The same for what only reads the file. Close with gguf_close().
+// The same for what only reads the file; installs interrupts itself. Close with gguf_close().
 int loading_open_file(const char *name, struct gguf_file **out);
 
 // Most threads that the command line takes.

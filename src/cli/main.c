@@ -41,10 +41,12 @@ static void print_help(FILE *stream)
           "  tern run model.gguf                        a conversation\n"
           "  tern run model.gguf \"Why is the sky blue?\"  one answer\n"
           "  tern info model.gguf --context 4096        what the file holds, the memory it needs\n"
+          "  tern pull                                  models that can be fetched, and then run by their names\n"
           "\n"
           "exit codes: 0 fine; 1 the model, a file or the system failed; 2 the command line makes no sense;\n"
           "130 interrupted with Ctrl-C\n"
-          "environment: TERN_CPU=reference|avx2|avx512|neon chooses the kernels, NO_COLOR=1 turns off colours\n",
+          "environment: TERN_CPU=reference|avx2|avx512|neon chooses the kernels, NO_COLOR=1 turns off colours;\n"
+          "HF_TOKEN, HF_ENDPOINT and XDG_CACHE_HOME are of the hub ('tern pull --help')\n",
           stream);
 }
 

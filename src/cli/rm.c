@@ -23,7 +23,7 @@ const struct command command_rm = {
     .usage = "NAME... [options]",
     .summary = "remove fetched models",
     .options = options_rm,
-    .max_arguments = sizeof((struct arguments *)0)->words / sizeof(char *),
+    .max_arguments = 4, // what struct arguments holds
     .details = "Names are what 'tern list' shows: a model's name, hf:OWNER/REPO:FILE, or a path in the cache.\n"
                "Nothing outside the cache is touched.\n"
                "\n"
@@ -32,23 +32,33 @@ const struct command command_rm = {
                "  tern rm --partial --yes",
 };
 
+// Somebody may have put files of any name there.
+static void print_path(FILE *stream, const char *before, const struct cache_entry *entry)
+{
+    fputs(before, stream);
+    terminal_write(stream, entry->path, strlen(entry->path));
+    if (entry->partial) fputs(".part", stream);
+}
+
 static bool ask(const struct cache_entry *entry)
 {
     char size[32], answer[16];
     fetching_format_bytes(entry->bytes, size, sizeof size);
-    fprintf(stderr, "Remove %s%s (%s)? [y/N] ", entry->path, entry->partial ? ", which is not complete," : "", size);
+    print_path(stderr, "Remove ", entry);
+    fprintf(stderr, " (%s)? [y/N] ", size);
     return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
 static int remove_entry(const struct rm_command *o, const char *folder, const struct cache_entry *entry)
 {
     if (!o->yes && !terminal_is(stdin))
-        return terminal_error(EXIT_FAILED, "%s: nobody is there to ask; --yes removes it", entry->path);
+        return terminal_error(EXIT_FAILED, "nobody is there to ask; --yes removes without asking");
     if (!o->yes && !ask(entry)) return EXIT_OK;
     if (cache_remove(folder, entry) != TERN_OK) return fetching_error(EXIT_FAILED);
     char size[32];
     fetching_format_bytes(entry->bytes, size, sizeof size);
-    printf("removed %s%s, %s\n", entry->path, entry->partial ? ".part" : "", size);
+    print_path(stdout, "removed ", entry);
+    printf(", %s\n", size);
     return EXIT_OK;
 }
 

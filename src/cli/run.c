@@ -19,7 +19,8 @@
 
 static const struct option options_run[] = {
     {OPTION_HEADING, .help = "model and prompt"},
-    {OPTION_TEXT, "-m, --model", "FILE", AT(model), .help = "the model, a GGUF file; or give it as first word"},
+    {OPTION_TEXT, "-m, --model", "FILE", AT(model),
+     .help = "the model, a GGUF file or a name that 'tern list' shows; or give it as first word"},
     {OPTION_TEXT, "-p, --prompt", "TEXT", AT(prompt), .help = "the prompt; or give it as second word"},
     {OPTION_TEXT, "-f, --file", "FILE", AT(file),
      .help = "read the prompt from a file ('-': standard input), 16 MiB at most"},
@@ -83,6 +84,7 @@ const struct command command_run = {
                "\n"
                "examples:\n"
                "  tern run model.gguf\n"
+               "  tern run ternary-bonsai-1.7b\n"
                "  tern run model.gguf \"Name three rivers.\" --temp 0 -n 100\n"
                "  git diff | tern run model.gguf \"Say in one sentence what this changes:\"\n"
                "  tern run model.gguf --raw \"Once upon a time\" -n 50 --json\n"

@@ -30,7 +30,7 @@ const struct command command_size = {
     .options = options_size,
     .max_arguments = 1,
     .details = "All matrices, embedding and head included, are counted in one type, vectors in F32. Memory is that of\n"
-               "weights as tern runs them, keys and values of the context, and 150 MB to work in.\n"
+               "weights as tern runs them, keys and values of the context, and working space, as tern info has it.\n"
                "\n"
                "examples:\n"
                "  tern size model.gguf\n"

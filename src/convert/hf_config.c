@@ -100,6 +100,15 @@ static tern_status check_activation(const struct reader *r)
                        json_is_string(value) ? json_string_value(value) : "?", r->config->architecture, wanted);
 }
 
+// What would change the answers without a word.
+static tern_status check_attention(const struct reader *r)
+{
+    if (read_flag(r->root, "use_sliding_window", false))
+        return status_fail(TERN_UNSUPPORTED, "%s: use_sliding_window: attention over a window is not supported",
+                           r->path);
+    return TERN_OK;
+}
+
 // How the matrices are packed, if they are.
 static tern_status read_quantization(const struct reader *r)
 {
@@ -240,6 +249,7 @@ tern_status hf_config_read(const char *path, const json_t *root, struct hf_confi
     struct reader r = {.path = path, .root = root, .config = out, .metadata = metadata};
     TRY(read_architecture(&r));
     TRY(check_activation(&r));
+    TRY(check_attention(&r));
     TRY(read_quantization(&r));
     TRY(read_shape(&r));
     TRY(metadata_add_string(metadata, "general.architecture", out->architecture, strlen(out->architecture)));

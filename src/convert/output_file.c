@@ -43,7 +43,7 @@ static tern_status check_target(const char *path, bool replace)
     if (S_ISDIR(info.st_mode)) return status_fail(TERN_INVALID, "%s: is a folder, expected a file's name", path);
     if (!S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode))
         return status_fail(TERN_INVALID, "%s: is not an ordinary file", path);
-    return replace ? TERN_OK : status_fail(TERN_INVALID, "%s: exists already", path);
+    return replace ? TERN_OK : status_fail(TERN_INVALID, "%s: exists already; --force replaces it", path);
 }
 
 // -1 where the system or the folder's file system cannot do it.
@@ -62,7 +62,7 @@ static int open_nameless(const char *folder)
 static tern_status open_named(struct output_file *file)
 {
     file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, MODE);
-    if (file->fd < 0) return fail(file->temporary, "create");
+    if (file->fd < 0) return fail(file->path, "create");
     file->named = true;
     return TERN_OK;
 }
@@ -129,7 +129,7 @@ tern_status output_file_commit(struct output_file *file)
     if (!file->named) TRY(name_nameless(file));
     if (file->named) {
         if (!file->replace && access(file->path, F_OK) == 0)
-            return status_fail(TERN_INVALID, "%s: exists already", file->path);
+            return status_fail(TERN_INVALID, "%s: exists already; --force replaces it", file->path);
         if (rename(file->temporary, file->path) != 0) return fail(file->path, "create");
         file->named = false;
     }

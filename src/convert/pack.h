@@ -34,7 +34,7 @@ struct pack_options {
     bool replace;             // an existing output
     const char *pretokenizer; // of a Hugging Face model, where its files do not say it; NULL
     int threads;              // 0: one for each core
-    // Called about ten times a second at most and between tensors; false gives up. May be NULL.
+    // Called after each batch of rows with the share that is done; false gives up. May be NULL.
     bool (*progress)(void *context, double fraction);
     // Called when a matrix is done; vectors are not reported. May be NULL.
     void (*on_tensor)(void *context, const struct tensor_plan *plan, const struct pack_tally *tally);

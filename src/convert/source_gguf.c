@@ -1,4 +1,4 @@
-// GGUF files as a source: everything stays as it is.
+// GGUF files as a source: names, keys and the order of rows stay as they are.
 #include "convert/source.h"
 
 #include <stdlib.h>
@@ -18,11 +18,21 @@ static tern_status copy_metadata(const struct gguf_file *file, struct metadata *
     return TERN_OK;
 }
 
+// BitNet's architectures are called bitnet, bitnet-b1.58 and bitnet-25.
+static bool is_bitnet(const struct gguf_file *file)
+{
+    static const char prefix[] = "bitnet";
+    const struct gguf_value *name = gguf_find(file, "general.architecture");
+    return name != NULL && name->type == GGUF_STRING && name->string.length >= sizeof prefix - 1 &&
+           memcmp(name->string.data, prefix, sizeof prefix - 1) == 0;
+}
+
 static tern_status list_tensors(const struct gguf_file *file, struct source *out)
 {
     out->tensors = calloc((size_t)(file->n_tensors ? file->n_tensors : 1), sizeof *out->tensors);
     if (out->tensors == NULL) return status_fail(TERN_NO_MEMORY, "%s: no memory for the list of tensors", file->path);
     out->n_tensors = file->n_tensors;
+    out->trained_ternary = is_bitnet(file);
     for (uint64_t i = 0; i < file->n_tensors; i++)
         out->tensors[i].tensor = file->tensors[i];
     return copy_metadata(file, &out->metadata);

@@ -10,7 +10,7 @@
 enum ternarise_method {
     TERNARISE_LEAST_SQUARES, // the trits and the scale with the smallest sum of squared errors
     TERNARISE_ABSMEAN,       // scale: mean magnitude; trits: rounding to it (BitNet b1.58: Ma et al. 2024, eq. 1-3)
-    TERNARISE_THRESHOLD,     // threshold: 0.7 of the mean magnitude (ternary weight networks: Li, Liu 2016, eq. 6)
+    TERNARISE_THRESHOLD,     // threshold: 0.7 of the mean magnitude (ternary weight networks: Li, Liu 2016)
     TERNARISE_BLOCK64,       // least squares over tiles of 64 rows x 64 columns
 };
 

@@ -42,7 +42,7 @@ void scored_models_free(struct scored_models *models)
     *models = (struct scored_models){0};
 }
 
-// ---- One model -----------------------------------------------------------------------------------------------------
+// ---- One model ----------------------------------------------------------------------------------------------------
 
 // What a line or an object says; NULL or NaN: nothing.
 struct fields {
@@ -102,7 +102,7 @@ static tern_status add_model(const struct fields *fields, struct scored_models *
     return TERN_OK;
 }
 
-// ---- CSV -----------------------------------------------------------------------------------------------------------
+// ---- CSV ----------------------------------------------------------------------------------------------------------
 
 struct line {
     char *columns[MAX_COLUMNS]; // NUL-terminated, in the text
@@ -193,7 +193,7 @@ static tern_status read_csv(const char *name, char *text, struct scored_models *
     return status == TERN_OK ? TERN_OK : status_prefix(status, "%s: line %d: ", name, number);
 }
 
-// ---- JSON ----------------------------------------------------------------------------------------------------------
+// ---- JSON ---------------------------------------------------------------------------------------------------------
 
 static double number_of(const json_t *object, const char *key)
 {
@@ -242,7 +242,7 @@ static tern_status read_json(const char *name, const char *text, size_t length, 
     return status;
 }
 
-// ---- Either --------------------------------------------------------------------------------------------------------
+// ---- Either -------------------------------------------------------------------------------------------------------
 
 tern_status density_read(const char *name, const char *text, size_t length, struct scored_models *models)
 {

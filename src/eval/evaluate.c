@@ -31,7 +31,7 @@ struct run {
     const tern_token *next; // [n_rows] the tokens that came
 };
 
-// ---- Opening -------------------------------------------------------------------------------------------------------
+// ---- Opening ------------------------------------------------------------------------------------------------------
 
 static int32_t source_vocabulary(const struct source *source)
 {
@@ -94,7 +94,7 @@ static void close_run(struct run *run)
     if (run->pool != NULL) pool_close(run->pool);
 }
 
-// ---- A batch -------------------------------------------------------------------------------------------------------
+// ---- A batch ------------------------------------------------------------------------------------------------------
 
 // Positions begin .. begin + n of the chunk; logits of the scored ones.
 static tern_status compute_logits(struct run *run, struct side *side, int32_t begin, int32_t n)
@@ -179,7 +179,7 @@ static tern_status report_progress(const struct run *run, int32_t done)
     return status_fail(TERN_CANCELLED, "cancelled in chunk %lld", (long long)run->chunk + 1);
 }
 
-// ---- A chunk -------------------------------------------------------------------------------------------------------
+// ---- A chunk ------------------------------------------------------------------------------------------------------
 
 // The last position's prediction does not count, so it is not computed.
 static tern_status evaluate_chunk(struct run *run)

@@ -30,7 +30,7 @@ struct chart {
     size_t n_taken;
 };
 
-// ---- Axes ----------------------------------------------------------------------------------------------------------
+// ---- Axes ---------------------------------------------------------------------------------------------------------
 
 static double x_of(const struct chart *c, double gigabytes)
 {
@@ -101,7 +101,7 @@ static tern_status draw_axes(struct chart *c)
                                 (TOP + HEIGHT - BOTTOM) / 2);
 }
 
-// ---- Marks ---------------------------------------------------------------------------------------------------------
+// ---- Marks --------------------------------------------------------------------------------------------------------
 
 // Circle, diamond, square, triangle, and the last two again.
 static tern_status draw_mark(struct chart *c, int group, double x, double y)
@@ -163,7 +163,7 @@ static tern_status draw_frontier(struct chart *c)
     return buffer_append_string(c->svg, "\"/>\n");
 }
 
-// ---- Labels --------------------------------------------------------------------------------------------------------
+// ---- Labels -------------------------------------------------------------------------------------------------------
 
 static bool overlap(const struct box *a, const struct box *b)
 {
@@ -279,7 +279,7 @@ static tern_status draw_legend(struct chart *c)
                                 x, x + 24, x + 31);
 }
 
-// ---- Picture -------------------------------------------------------------------------------------------------------
+// ---- Picture ------------------------------------------------------------------------------------------------------
 
 static const char OPENING[] =
     "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 960 600\" width=\"960\" height=\"600\" role=\"img\">\n"

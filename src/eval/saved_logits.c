@@ -40,7 +40,7 @@ enum {
 // A token less likely than the likeliest by this factor of e^200 counts nothing in a double.
 static const double WIDEST = 200;
 
-// ---- Bytes ---------------------------------------------------------------------------------------------------------
+// ---- Bytes --------------------------------------------------------------------------------------------------------
 
 static void store_u32(uint8_t *p, uint32_t value)
 {
@@ -98,7 +98,7 @@ static void lay_out(struct saved_logits *saved, uint64_t name_length)
     saved->record_bytes = (uint64_t)chunks_scored(saved->chunks.context) * saved->row_bytes + HASH_BYTES;
 }
 
-// ---- Reading -------------------------------------------------------------------------------------------------------
+// ---- Reading ------------------------------------------------------------------------------------------------------
 
 bool saved_logits_is(const char *path)
 {
@@ -230,7 +230,7 @@ bool saved_logits_read(const struct saved_logits *saved, int64_t chunk, int32_t 
     return true;
 }
 
-// ---- Writing -------------------------------------------------------------------------------------------------------
+// ---- Writing ------------------------------------------------------------------------------------------------------
 
 struct saved_logits_writer {
     struct saved_logits layout; // no file in it, and chunks without tokens

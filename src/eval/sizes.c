@@ -1,22 +1,23 @@
 #include "eval/sizes.h"
 
-#include "model/kv_cache.h"
+#include "model/decoder.h"
 
 const double sizes_ternary_bound = 1.5849625007211562 + 16.0 / 128;
 
 // Bytes of a matrix; 0 if its rows are not whole blocks of the type.
 static uint64_t matrix_bytes(const struct tensor *t, enum dtype type)
 {
-    return t->rows * dtype_row_bytes(type, t->dims[0]) +
-           (dtype_row_bytes(type, t->dims[0]) > 0 ? dtype_info(type)->tail_bytes : 0);
+    uint64_t row = dtype_row_bytes(type, t->dims[0]);
+    return row > 0 ? t->rows * row + dtype_info(type)->tail_bytes : 0;
 }
 
-// Tiles have 17 and 9 bytes for 64 weights; what is used where it lies in the file takes what it takes there.
+// Tiles have 17 and 9 bytes for 64 weights, one more with a scale for each 64; what is used where it lies in the file
+// takes what it takes there.
 static uint64_t run_bytes(uint64_t weights, uint64_t file_bytes, enum dtype type)
 {
     switch (dtype_info(type)->kind) {
     case DTYPE_TERNARY:
-        return weights / 64 * 17;
+        return weights / 64 * (type == DTYPE_Q2_0_G64 ? 18 : 17);
     case DTYPE_BINARY:
         return weights / 64 * 9;
     default:
@@ -78,7 +79,15 @@ double sizes_bits_per_weight(const struct size_estimate *estimate)
     return (double)estimate->matrix_bytes * 8 / (double)estimate->matrix_weights;
 }
 
+uint64_t sizes_working_memory(const struct config *c)
+{
+    uint64_t q = (uint64_t)c->n_heads * (uint64_t)c->head_size, kv = (uint64_t)c->n_kv_heads * (uint64_t)c->head_size;
+    uint64_t row = 4 * (uint64_t)c->width + 3 * q + 2 * kv + 3 * (uint64_t)c->n_ffn;
+    uint64_t sampler = 40 * (uint64_t)c->n_vocabulary; // logits, and two lists of candidates
+    return row * DECODER_MAX_ROWS * sizeof(float) + sampler;
+}
+
 uint64_t sizes_memory(const struct size_estimate *estimate, const struct config *config, int32_t context)
 {
-    return estimate->run_bytes + kv_cache_bytes(config, TERN_KV_F16, context) + SIZES_WORKING_BYTES;
+    return estimate->run_bytes + kv_cache_bytes(config, TERN_KV_F16, context) + sizes_working_memory(config);
 }

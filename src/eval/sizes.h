@@ -13,7 +13,8 @@ struct size_estimate {
 };
 
 // A file in which every matrix (a tensor of two or more dimensions), embedding and head included, has this type.
-// Ternary and binary matrices run as tiles of groups of 128: 2.125 and 1.125 bits a weight whatever the file has.
+// Ternary and binary matrices run as tiles: 2.125 and 1.125 bits a weight whatever the file has, 2.25 with groups of 64
+// (2.125 too if their scales come in equal pairs, which only the weights can say).
 struct size_estimate sizes_of_type(const struct tensor *tensors, uint64_t n_tensors, enum dtype type);
 
 // A file as it is.
@@ -24,10 +25,11 @@ double sizes_bits_per_weight(const struct size_estimate *estimate); // of its ma
 // The least that a ternary weight takes with one 16-bit scale for each 128: log2 3 + 16/128 bits.
 extern const double sizes_ternary_bound;
 
-// Besides weights, keys and values: the decoder's rows, logits, the tokenizer. A bound, not a measurement.
-enum { SIZES_WORKING_BYTES = 150000000 };
+// What the decoder, the logits and the device's scratch take besides weights, keys and values, about: rows of one
+// batch.
+uint64_t sizes_working_memory(const struct config *config);
 
-// With keys and values of `context` tokens.
+// All that a context of `context` tokens needs.
 uint64_t sizes_memory(const struct size_estimate *estimate, const struct config *config, int32_t context);
 
 #endif

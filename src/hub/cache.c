@@ -226,12 +226,14 @@ static tern_status remove_file(const char *path, bool partial)
     return TERN_OK;
 }
 
-static void remove_empty_folders(char *path, size_t root)
+void cache_prune(const char *folder, const char *path)
 {
-    for (char *slash; (slash = strrchr(path, '/')) != NULL && (size_t)(slash - path) > root;) {
+    char *parent = strdup(path);
+    for (char *slash; parent != NULL && (slash = strrchr(parent, '/')) != NULL;) {
         *slash = '\0';
-        if (rmdir(path) != 0) break;
+        if (strlen(parent) <= strlen(folder) || rmdir(parent) != 0) break;
     }
+    free(parent);
 }
 
 tern_status cache_remove(const char *folder, const struct cache_entry *entry)
@@ -247,6 +249,6 @@ tern_status cache_remove(const char *folder, const struct cache_entry *entry)
         if (entry->parts > 1) memcpy(number, digits, 5);
         TRY(remove_file(path, entry->partial));
     }
-    remove_empty_folders(path, strlen(folder));
+    cache_prune(folder, path);
     return TERN_OK;
 }

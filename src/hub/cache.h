@@ -36,4 +36,7 @@ void cache_touch(const char *path);
 // Errors: INVALID (`path` leads out of the folder), IO (in the system's words; also: somebody is fetching it).
 tern_status cache_remove(const char *folder, const struct cache_entry *entry);
 
+// Removes the folders around `path` that are empty, up to `folder`.
+void cache_prune(const char *folder, const char *path);
+
 #endif

@@ -253,6 +253,8 @@ static void set_transfer(struct hop *hop, const char *url, const char *range)
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, tick);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, hop);
     if (range[0] != '\0') curl_easy_setopt(curl, CURLOPT_RANGE, range);
+    bool has_ca_file = request->ca_file != NULL && request->ca_file[0] != '\0';
+    if (has_ca_file) curl_easy_setopt(curl, CURLOPT_CAINFO, request->ca_file);
     if (!may_see_token(request, url)) return;
     curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
     curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, request->token);

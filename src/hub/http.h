@@ -33,6 +33,7 @@ struct http_request {
     const char *url;
     const char *token;        // sent as "Authorization: Bearer ..."; NULL or "": none
     const char *token_origin; // an address: only its scheme, host and port get the token
+    const char *ca_file;      // certificates (PEM) to trust instead of the system's; NULL or "": the system's
     uint64_t from;            // first byte wanted; 0: everything
     const char *if_range;     // an ETag; NULL or "": none
     long timeout;             // seconds in which less than a kilobyte a second came, before giving up

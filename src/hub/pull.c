@@ -60,6 +60,7 @@ static struct http_request request_for(const struct pull_options *options, const
         .url = url,
         .token = options->token,
         .token_origin = options->endpoint,
+        .ca_file = options->ca_file,
         .timeout = options->timeout,
         .tick = options->events.tick,
         .tick_context = options->events.context,
@@ -101,10 +102,8 @@ static tern_status take_refusal(struct download *d, const struct http_answer *an
 // The hub's ETag is the SHA-256 of a large file; of others only what X-Linked-Etag says is one.
 static void read_sha256(const struct download *d, const struct http_answer *answer, char hex[SHA256_HEX_BYTES])
 {
-    hex[0] = '\0';
-    bool stated = sha256_parse(answer->linked_etag, hex);
-    if (!stated && d->source->repository[0] != '\0') stated = sha256_parse(answer->own_etag, hex);
-    if (!stated) hex[0] = '\0';
+    if (!sha256_parse(answer->linked_etag, hex) && d->source->repository[0] != '\0')
+        sha256_parse(answer->own_etag, hex);
 }
 
 static tern_status read_now(struct download *d, const struct http_answer *answer)
@@ -354,6 +353,9 @@ static tern_status pull_to(const struct pull_options *options, struct http_clien
         part_discard(&d.part);
     else
         status = download(&d);
+    bool nothing_came = status != TERN_OK && d.part.length == 0;
+    if (nothing_came) part_discard(&d.part);
+    if (nothing_came) cache_prune(options->cache, path);
     sha256_close(d.hash);
     part_close(&d.part);
     return status;

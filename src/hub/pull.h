@@ -17,6 +17,7 @@ struct pull_events {
 struct pull_options {
     const char *endpoint; // the hub's address, without a slash at its end
     const char *token;    // sent to the hub alone; NULL: none
+    const char *ca_file;  // certificates (PEM) to trust instead of the system's; NULL: the system's
     const char *cache;    // folder
     const char *sha256;   // what a single file must have, 64 hexadecimal digits; NULL: what the hub states
     int retries;          // further attempts after failures that may pass, 0..100; progress of a MiB starts anew

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <string.h>
 
 // The functions of libcrypto below return 0 only for a missing context or algorithm; sha256_open() has tried both.
 
@@ -41,10 +42,11 @@ void sha256_finish(struct sha256 *hash, char hex[SHA256_HEX_BYTES])
 
 bool sha256_parse(const char *text, char hex[SHA256_HEX_BYTES])
 {
-    for (int i = 0; i < SHA256_HEX_BYTES - 1; i++) {
-        if (!isxdigit((unsigned char)text[i])) return false;
+    size_t digits = strspn(text, "0123456789abcdefABCDEF");
+    hex[0] = '\0';
+    if (digits != SHA256_HEX_BYTES - 1) return false;
+    for (size_t i = 0; i < digits; i++)
         hex[i] = (char)tolower((unsigned char)text[i]);
-    }
-    hex[SHA256_HEX_BYTES - 1] = '\0';
-    return !isxdigit((unsigned char)text[SHA256_HEX_BYTES - 1]);
+    hex[digits] = '\0';
+    return true;
 }

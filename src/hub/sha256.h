@@ -15,7 +15,7 @@ void sha256_begin(struct sha256 *hash); // forgets all that was added
 void sha256_add(struct sha256 *hash, const void *data, size_t length);
 void sha256_finish(struct sha256 *hash, char hex[SHA256_HEX_BYTES]); // then sha256_begin() again
 
-// True if `text` begins with exactly 64 hexadecimal digits; copies them, lower-case, to hex.
+// True if `text` begins with exactly 64 hexadecimal digits; copies them, lower-case, to hex, which is "" otherwise.
 bool sha256_parse(const char *text, char hex[SHA256_HEX_BYTES]);
 
 #endif

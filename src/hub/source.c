@@ -153,6 +153,8 @@ static tern_status parse_url(const char *text, struct hub_source *out)
 {
     if (!begins_with(text, "https://") && !begins_with(text, "http://"))
         return status_fail(TERN_INVALID, "only addresses with https:// or http:// are fetched");
+    for (const char *c = text; *c != '\0'; c++)
+        if (*c <= ' ' || *c > '~') return status_fail(TERN_INVALID, "only printable ASCII may stand in an address");
     if (strlen(text) >= sizeof out->url) return status_fail(TERN_INVALID, "the address is too long");
     memcpy(out->url, text, strlen(text) + 1);
     CURLU *parts = curl_url();
@@ -164,12 +166,39 @@ static tern_status parse_url(const char *text, struct hub_source *out)
     return status;
 }
 
+// The addresses of the hub's own pages, as they are copied from a browser: ENDPOINT/OWNER/REPO, and behind it
+// /blob/main/FILE or /resolve/main/FILE. Returns what follows ENDPOINT/; NULL for other addresses.
+static const char *find_page(const char *text, const char *endpoint)
+{
+    size_t length = strlen(endpoint);
+    return strncasecmp(text, endpoint, length) == 0 && text[length] == '/' ? text + length + 1 : NULL;
+}
+
+// Makes "hf:OWNER/REPO" or "hf:OWNER/REPO:FILE" of such an address; false if it is another page.
+static bool read_page(const char *page, char *name, size_t size)
+{
+    size_t owner = strcspn(page, "/?#");
+    if (!is_safe_component(page, owner) || page[owner] != '/') return false;
+    const char *repository = page + owner + 1;
+    size_t length = strcspn(repository, "/?#");
+    const char *rest = repository + length;
+    if (!is_safe_component(repository, length)) return false;
+    int both = (int)(owner + 1 + length);
+    if (*rest != '/') return snprintf(name, size, "hf:%.*s", both, page) < (int)size && !ends_with(name, ".gguf");
+    size_t marker = begins_with(rest, "/blob/main/") ? 11 : begins_with(rest, "/resolve/main/") ? 14 : 0;
+    const char *file = rest + marker;
+    return marker > 0 && snprintf(name, size, "hf:%.*s:%.*s", both, page, (int)strcspn(file, "?#"), file) < (int)size;
+}
+
 tern_status source_parse(const char *text, const char *endpoint, struct hub_source *out)
 {
     *out = (struct hub_source){0};
     const struct hub_model *model = hub_find_model(text);
     if (model != NULL) return take_model(model, endpoint, out);
     if (begins_with(text, "hf:")) return parse_repository(text + 3, endpoint, out);
+    const char *page = find_page(text, endpoint);
+    char name[SOURCE_PATH_BYTES];
+    if (page != NULL && read_page(page, name, sizeof name)) return parse_repository(name + 3, endpoint, out);
     if (strstr(text, "://") != NULL) return parse_url(text, out);
     return status_fail(TERN_INVALID,
                        "no model is known by this name; there are also hf:OWNER/REPO[:FILE] and https://...");

@@ -95,6 +95,8 @@ static void configurations(void **state)
     check("qwen3", file, "\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\"", TERN_UNSUPPORTED,
           "hidden_act \"gelu\", qwen3 models have silu");
     check("qwen3", file, "\"default\"", "\"longrope\"", TERN_UNSUPPORTED, "RoPE scaling \"longrope\"");
+    check("qwen3", file, "\"use_sliding_window\": false", "\"use_sliding_window\": true", TERN_UNSUPPORTED,
+          "attention over a window is not supported");
     check("qwen3", file, "{", "", TERN_BAD_FILE, "config.json: line 2:");
     check("bitnet", file, "\"quant_method\": \"bitnet\"", "\"quant_method\": \"gptq\"", TERN_UNSUPPORTED,
           "another method than bitnet");
@@ -107,6 +109,8 @@ static void tokenizers(void **state)
     static const char file[] = "tokenizer.json";
     check("qwen3", file, "\\\\p{N}| ?", "\\\\p{N}{1,2}| ?", TERN_UNSUPPORTED, "name it with --pre");
     check("qwen3", file, "\"NFC\"", "\"NFKC\"", TERN_UNSUPPORTED, "normalizer NFKC");
+    check("llama-packed", file, "\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}", TERN_UNSUPPORTED,
+          "normalizer NFC");
     check("qwen3", file, "\"BPE\"", "\"Unigram\"", TERN_UNSUPPORTED, "a Unigram tokenizer that is not byte-level BPE");
     check("bitnet", file, "\"ignore_merges\": true", "\"ignore_merges\": false", TERN_UNSUPPORTED,
           "name it with --pre");

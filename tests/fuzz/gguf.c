@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (status_message()[0] == '\0') abort();
         return 0;
     }
-    sink += touch_file(file);
+    sink = sink + touch_file(file);
     gguf_close(file);
     return 0;
 }

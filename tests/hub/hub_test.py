@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """tern pull, list and rm against a server on this machine that misbehaves. Python's standard library only.
 
-    hub_test.py TERN [unittest options]
+    hub_test.py TERN [words in names of tests]
 """
 
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -12,11 +13,11 @@ import pty
 import random
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 
@@ -184,6 +185,7 @@ class Hub(unittest.TestCase):
         with self.part_of(path).open("ab") as part:
             part.write(body[-1:])
         self.assert_pulled(self.pull("ready"), path, body)
+        self.assertEqual([entry[1] for entry in story.log], [None, f"bytes={MIB}-"])
 
     def test_stalls(self):
         body = model(1)
@@ -248,6 +250,7 @@ class Hub(unittest.TestCase):
         story.statuses = [(404, ())]
         self.assert_failed(self.pull("closed"), path, "no such file", "(404)")
         self.assertEqual(len(story.log), 3, "no attempt is repeated")
+        self.assertEqual(list(self.cache.iterdir()), [], "nothing is left of what never began")
 
     def test_too_many_requests(self):
         body = model(1)
@@ -312,14 +315,43 @@ class Hub(unittest.TestCase):
         code, _, err = self.run_tern("pull", f"{self.other.address}/foreign.gguf", env={"HF_TOKEN": "secret"})
         self.assertEqual((code, story.log[0][3]), (0, None), err)
 
+    def test_token_with_the_end_of_a_line(self):
+        story, path = self.tell("lined", model(1))
+        self.assert_failed(self.pull("lined", env={"HF_TOKEN": "secret\n"}), path, "HF_TOKEN holds")
+        self.assertEqual(story.log, [])
+
     def test_redirects_without_end(self):
-        _, path = self.tell("loop", model(1), redirect="/own/model/resolve/main/loop.gguf")
+        story, path = self.tell("loop", model(1), redirect="/own/model/resolve/main/loop.gguf")
         self.assert_failed(self.pull("loop"), path, "more than 10 redirects")
+        self.assertEqual(len(story.log), 11)
 
     def test_redirect_to_a_file(self):
         for address in ("file:///etc/passwd", "ftp://127.0.0.1/x.gguf", "gopher://127.0.0.1/x"):
             _, path = self.tell("local", model(1), redirect=address)
             self.assert_failed(self.pull("local"), path, "does not follow")
+
+    def test_https(self):
+        certificate = pathlib.Path(self.folder.name) / "certificate.pem"
+        if not shutil.which("openssl"):
+            self.skipTest("there is no openssl to make a certificate")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "2", "-subj", "/CN=hub", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-keyout", certificate, "-out", str(certificate) + ".crt"], check=True, capture_output=True)
+        with certificate.open("ab") as both:
+            both.write(pathlib.Path(str(certificate) + ".crt").read_bytes())
+        hub = Server(certificate)
+        self.addCleanup(hub.close)
+        body = model(1)
+        story, path = self.tell("sealed", body, server=hub)
+        hub_of = {"HF_ENDPOINT": hub.address, "HF_TOKEN": "secret"}
+        self.assert_failed(self.pull("sealed", env=hub_of), path, "SSL certificate problem")
+        self.assertEqual(story.log, [])
+        trusting = {**hub_of, "SSL_CERT_FILE": str(certificate)}
+        story.redirect = f"{self.other.address}/behind/sealed"
+        self.assert_failed(self.pull("sealed", env=trusting), path, "not https")
+        story.redirect = None
+        self.assert_pulled(self.pull("sealed", env=trusting), path, body)
+        self.assertEqual(story.log[-1][3], "Bearer secret")
 
     # ---- Names ----------------------------------------------------------------------------------------------------
 
@@ -379,7 +411,7 @@ class Hub(unittest.TestCase):
     def test_no_space(self):
         _, path = self.tell("vast", model(1), length=1 << 60)
         self.assert_failed(self.pull("vast"), path, "MB are needed", "MB free")
-        self.assertEqual(self.part_of(path).stat().st_size, 0)
+        self.assert_nothing_left(path)
 
     def test_full_disk(self):
         body = model(2)
@@ -513,5 +545,30 @@ class Hub(unittest.TestCase):
         return text.decode(errors="replace")
 
 
+def run_one(test):
+    result = unittest.TestResult()
+    started = time.monotonic()
+    test.run(result)
+    return test, result, time.monotonic() - started
+
+
+def main():
+    """All tests, or those whose names are given; several at once, because most of them wait."""
+    wanted = sys.argv[1:]
+    tests = [test for test in unittest.defaultTestLoader.loadTestsFromTestCase(Hub)
+             if not wanted or any(word in test.id() for word in wanted)]
+    failures = 0
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        for test, result, seconds in pool.map(run_one, tests):
+            faults = result.failures + result.errors
+            words = "FAILED" if faults else f"skipped: {result.skipped[0][1]}" if result.skipped else "ok"
+            print(f"{test.id().split('.')[-1]:40} {seconds:5.1f} s  {words}")
+            for _, fault in faults:
+                print(fault)
+            failures += bool(faults)
+    print(f"{len(tests) - failures} of {len(tests)} passed")
+    return 1 if failures or not tests else 0
+
+
 if __name__ == "__main__":
-    unittest.main()
+    sys.exit(main())

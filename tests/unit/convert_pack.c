@@ -43,17 +43,19 @@ static const char *in_folder(const char *name)
 // ---- Files ------------------------------------------------------------------------------------------------------
 
 // A file with one matrix of `type`, whose bytes are given, and one vector.
-static void write_model(const char *name, enum dtype type, uint64_t rows, uint64_t columns, const void *data)
+static void write_model_of(const char *architecture, const char *matrix, const char *name, enum dtype type,
+                           uint64_t rows, uint64_t columns, const void *data)
 {
     static const float vector[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     struct metadata metadata = {0};
     struct buffer file = {0};
     struct gguf_writer_tensor tensors[2] = {
-        {"blk.0.ffn_up.weight", type, 2, {columns, rows, 1, 1}, 0},
+        {matrix, type, 2, {columns, rows, 1, 1}, 0},
         {"output_norm.weight", DTYPE_F32, 1, {8, 1, 1, 1}, sizeof vector},
     };
     tensors[0].bytes = rows * dtype_row_bytes(type, columns) + dtype_info(type)->tail_bytes;
-    assert_int_equal(metadata_add_string(&metadata, "general.architecture", "llama", 5), TERN_OK);
+    assert_int_equal(metadata_add_string(&metadata, "general.architecture", architecture, strlen(architecture)),
+                     TERN_OK);
     assert_int_equal(metadata_add_u32(&metadata, "general.file_type", 1), TERN_OK);
     assert_int_equal(metadata_add_f32(&metadata, "llama.rope.freq_base", 1e4f), TERN_OK);
     assert_int_equal(metadata_begin_array(&metadata, "tokenizer.ggml.tokens", GGUF_STRING, 2), TERN_OK);
@@ -69,6 +71,11 @@ static void write_model(const char *name, enum dtype type, uint64_t rows, uint64
     assert_int_equal(fclose(stream), 0);
     buffer_free(&file);
     metadata_free(&metadata);
+}
+
+static void write_model(const char *name, enum dtype type, uint64_t rows, uint64_t columns, const void *data)
+{
+    write_model_of("llama", "blk.0.ffn_up.weight", name, type, rows, columns, data);
 }
 
 // Halves: trits times a scale for each `group` weights of a row; zeros are left out where `binary`.
@@ -330,9 +337,12 @@ static void rules_decide_in_order(void **state)
     options.n_rules = 3;
     assert_int_equal(pack("a.gguf", "out.gguf", &options, &report), TERN_OK);
     assert_int_equal(packed_type("out.gguf"), DTYPE_Q8_0);
-    options.rules[1].pattern = "blk.?.ffn";
+    options.rules[1].pattern = "blk.?.ffn"; // not all of the name
     assert_int_equal(pack("a.gguf", "out.gguf", &options, &report), TERN_OK);
     assert_int_equal(packed_type("out.gguf"), DTYPE_F16);
+    options.rules[1].pattern = "blk.*weight*"; // a star may stand for nothing
+    assert_int_equal(pack("a.gguf", "out.gguf", &options, &report), TERN_OK);
+    assert_int_equal(packed_type("out.gguf"), DTYPE_Q8_0);
 }
 
 static void odd_rows_are_refused_or_get_their_type(void **state)
@@ -350,6 +360,38 @@ static void odd_rows_are_refused_or_get_their_type(void **state)
     options.odd_type = DTYPE_TQ2_0;
     assert_int_equal(pack("a.gguf", "out.gguf", &options, &report), TERN_UNSUPPORTED);
     assert_says("neither of Q2_0_G64 nor of TQ2_0");
+}
+
+// The type that a matrix gets in a model of this architecture.
+static enum dtype type_of_matrix(const char *architecture, const char *matrix, const struct pack_options *options)
+{
+    static const uint16_t halves[16 * 128];
+    struct pack_report report;
+    struct gguf_file *file;
+    write_model_of(architecture, matrix, "a.gguf", DTYPE_F16, 16, 128, halves);
+    assert_int_equal(pack("a.gguf", "out.gguf", options, &report), TERN_OK);
+    assert_int_equal(gguf_open(in_folder("out.gguf"), &file), TERN_OK);
+    enum dtype type = gguf_find_tensor(file, matrix)->type;
+    gguf_close(file);
+    return type;
+}
+
+static void embedding_and_head_have_their_types(void **state)
+{
+    (void)state;
+    struct pack_options options = options_for(DTYPE_PQ2_0);
+    assert_int_equal(type_of_matrix("llama", "token_embd.weight", &options), DTYPE_PQ2_0);
+    assert_int_equal(type_of_matrix("bitnet-b1.58", "token_embd.weight", &options), DTYPE_F16);
+    assert_int_equal(type_of_matrix("bitnet-b1.58", "blk.0.attn_q.weight", &options), DTYPE_PQ2_0);
+    options.embedding_type = DTYPE_Q8_0;
+    assert_int_equal(type_of_matrix("llama", "token_embd.weight", &options), DTYPE_Q8_0);
+    assert_int_equal(type_of_matrix("llama", "output.weight", &options), DTYPE_Q8_0);
+    options.head_type = PACK_KEEP;
+    assert_int_equal(type_of_matrix("llama", "output.weight", &options), DTYPE_F16);
+    struct pack_report report;
+    write_halves("a.gguf", 128, false);
+    assert_int_equal(pack("a.gguf", "out.gguf", &options, &report), TERN_INVALID);
+    assert_says("the model has no head of its own");
 }
 
 static void names_of_types_are_read(void **state)
@@ -590,6 +632,7 @@ int main(void)
         TEST(numbers_that_are_none_are_refused),
         TEST(rules_decide_in_order),
         TEST(odd_rows_are_refused_or_get_their_type),
+        TEST(embedding_and_head_have_their_types),
         TEST(names_of_types_are_read),
         TEST(least_squares_errs_least),
         TEST(tiles_stay_whole_in_groups_of_64),

@@ -1,4 +1,5 @@
 // The same weights in every type that can hold them are equal; one that is not is found.
+// Labels: threads
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -85,7 +86,7 @@ static struct comparison compare(const struct gguf_file *a, const struct gguf_fi
     return c;
 }
 
-// ---- Equal ----------------------------------------------------------------------------------------------------------
+// ---- Equal --------------------------------------------------------------------------------------------------------
 
 static const enum dtype TYPES[] = {DTYPE_PQ2_0, DTYPE_PTQ1_0, DTYPE_Q2_0_G64, DTYPE_TQ1_0,
                                    DTYPE_TQ2_0, DTYPE_F16,    DTYPE_F32,      DTYPE_I2_S};
@@ -148,12 +149,14 @@ static void no_number_equals_no_number(void **state)
 {
     (void)state;
     struct weights w = known_weights(false);
+    struct weights other = w;
     w.scales[0][0] = 0x7e00;
+    other.scales[0][0] = 0x7e01; // another that is none
     compare_types(DTYPE_PQ2_0, DTYPE_PTQ1_0, &w, &w, check_equal);
+    compare_types(DTYPE_PQ2_0, DTYPE_F16, &w, &other, check_equal);
 }
 
-// ---- Different
-// -------------------------------------------------------------------------------------------------------
+// ---- Different ----------------------------------------------------------------------------------------------------
 
 static const unsigned ROW = 1, COLUMN = 4100, LATER = 8000;
 
@@ -231,8 +234,62 @@ static void no_number_is_the_largest_difference(void **state)
     compare_types(DTYPE_PQ2_0, DTYPE_TQ1_0, &a, &b, check_no_number);
 }
 
-// ---- Lists of tensors
-// ------------------------------------------------------------------------------------------------
+// All numbers that 16 bits can be, beside the same in 32 bits.
+static void every_half_is_its_float(void **state)
+{
+    (void)state;
+    static const enum dtype types[] = {DTYPE_F16, DTYPE_BF16};
+    for (int i = 0; i < 2; i++) {
+        struct buffer image = {0}, wide = {0};
+        image_begin(&image, 3, 1, 0);
+        image_tensor(&image, "w", dtype_info(types[i])->gguf_id, 256, 256, 0);
+        image_align(&image, 32);
+        image_begin(&wide, 3, 1, 0);
+        image_tensor(&wide, "w", 0, 256, 256, 0);
+        image_align(&wide, 32);
+        for (uint32_t h = 0; h < 65536; h++) {
+            image_number(&image, h, 2);
+            float value = types[i] == DTYPE_F16 ? half_to_float((uint16_t)h) : bfloat16_to_float((uint16_t)h);
+            image_number(&wide, half_to_bits32(value), 4);
+        }
+        struct gguf_file *a = open_image(&image, "16 bits"), *b = open_image(&wide, "32 bits");
+        struct comparison c = compare(a, b);
+        assert_true(comparison_is_equal(&c));
+        comparison_free(&c);
+        gguf_close(a);
+        gguf_close(b);
+        buffer_free(&image);
+        buffer_free(&wide);
+    }
+}
+
+// Two million weights are several tasks.
+static void the_first_of_many_tasks_is_named(void **state)
+{
+    (void)state;
+    enum { LONG_ROWS = 2048, LONG_COLUMNS = 1024, FIRST = 100, LAST = 2000 };
+    struct buffer image_a = {0}, image_b = {0};
+    image_begin(&image_a, 3, 1, 0);
+    image_tensor(&image_a, "w", dtype_info(DTYPE_F16)->gguf_id, LONG_COLUMNS, LONG_ROWS, 0);
+    image_align(&image_a, 32);
+    size_t start = image_a.length;
+    image_fill(&image_a, 2 * LONG_ROWS * LONG_COLUMNS, 0);
+    image_bytes(&image_b, image_a.data, image_a.length);
+    image_b.data[start + 2 * (FIRST * LONG_COLUMNS + 5)] = 1;
+    image_b.data[start + 2 * (LAST * LONG_COLUMNS + 7) + 1] = 0x3c;
+    struct gguf_file *a = open_image(&image_a, "a"), *b = open_image(&image_b, "b");
+    struct comparison c = compare(a, b);
+    const struct compared_tensor *t = &c.tensors[0];
+    assert_true(t->row == FIRST && t->column == 5 && t->different == 2 && t->largest == 1);
+    assert_true(t->value_a == 0 && t->value_b == 0x1p-24f);
+    comparison_free(&c);
+    gguf_close(a);
+    gguf_close(b);
+    buffer_free(&image_a);
+    buffer_free(&image_b);
+}
+
+// ---- Lists of tensors ---------------------------------------------------------------------------------------------
 
 struct entry {
     const char *name;
@@ -295,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_pair_of_types_is_equal),  cmocka_unit_test(scales_of_each_group_are_compared),
         cmocka_unit_test(signs_may_stand_in_scales),     cmocka_unit_test(no_number_equals_no_number),
+        cmocka_unit_test(every_half_is_its_float),       cmocka_unit_test(the_first_of_many_tasks_is_named),
         cmocka_unit_test(the_first_difference_is_named), cmocka_unit_test(another_scale_is_found),
         cmocka_unit_test(another_tensor_scale_is_found), cmocka_unit_test(no_number_is_the_largest_difference),
         cmocka_unit_test(tensors_are_paired_by_name),    cmocka_unit_test(it_can_be_cancelled),

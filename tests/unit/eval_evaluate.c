@@ -53,8 +53,7 @@ static void assert_message(const char *expected)
     if (strstr(status_message(), expected) == NULL) fail_msg("said '%s', expected '%s'", status_message(), expected);
 }
 
-// ---- Chunks
-// ----------------------------------------------------------------------------------------------------------
+// ---- Chunks -------------------------------------------------------------------------------------------------------
 
 static void a_text_is_cut_into_whole_chunks(void **state)
 {
@@ -85,8 +84,7 @@ static void too_short_texts_are_told(void **state)
     assert_message("the text is empty");
 }
 
-// ---- Runs
-// ------------------------------------------------------------------------------------------------------------
+// ---- Runs ---------------------------------------------------------------------------------------------------------
 
 static tern_status run(const struct fixture *f, const struct source *a, bool two, struct evaluation *out)
 {
@@ -181,8 +179,7 @@ static void runs_can_be_cancelled(void **state)
     assert_null(e.loss_a);
 }
 
-// ---- Saved logits
-// ----------------------------------------------------------------------------------------------------
+// ---- Saved logits -------------------------------------------------------------------------------------------------
 
 static void save(const struct fixture *f, struct evaluation *e)
 {
@@ -265,7 +262,7 @@ static void damaged_headers_are_told(void **state)
     }
 }
 
-static void truncated_files_are_told(void **state)
+static void files_of_another_length_are_told(void **state)
 {
     struct fixture *f = *state;
     struct evaluation e;
@@ -275,6 +272,8 @@ static void truncated_files_are_told(void **state)
     assert_int_equal(saved_logits_open(f->path, &saved), TERN_OK);
     size_t size = saved.file.size;
     saved_logits_close(&saved);
+    assert_int_equal(truncate(f->path, (off_t)size + 1), 0);
+    assert_refused(f, "bytes, expected");
     for (size_t left = size - 1; left > 0; left = left * 3 / 4) {
         assert_int_equal(truncate(f->path, (off_t)left), 0);
         assert_refused(f, f->path);
@@ -324,7 +323,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(runs_can_be_cancelled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(saved_logits_stand_for_the_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_headers_are_told, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(truncated_files_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(files_of_another_length_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_rows_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_vocabulary_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(places_that_cannot_be_written_are_told, set_up, tear_down),

@@ -116,12 +116,24 @@ static void memory_is_that_of_tiles_keys_and_values(void **state)
     (void)state;
     struct list list = {.count = 0};
     add(&list, 256, 256);
-    struct config config = {.n_layers = 2, .n_kv_heads = 2, .head_size = 64, .context = 128};
+    struct config config = {.n_layers = 2,
+                            .n_heads = 4,
+                            .n_kv_heads = 2,
+                            .head_size = 64,
+                            .width = 256,
+                            .n_ffn = 512,
+                            .n_vocabulary = 1000,
+                            .context = 128};
     struct size_estimate e = sizes_of_type(list.tensors, list.count, DTYPE_PTQ1_0);
     assert_int_equal(e.tensor_bytes, 65536 / 128 * 28);
     assert_int_equal(e.run_bytes, 65536 / 64 * 17);
+    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_Q2_0_G64).run_bytes, 65536 / 64 * 18);
+    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_Q1_0).run_bytes, 65536 / 64 * 9);
+    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_F16).run_bytes, 65536 * 2);
     uint64_t cache = 2 * 2 * 64 * 2 * sizeof(uint16_t) * 128;
-    assert_int_equal(sizes_memory(&e, &config, 128), e.run_bytes + cache + SIZES_WORKING_BYTES);
+    uint64_t rows = 256 * sizeof(float) * (4 * 256 + 3 * 256 + 2 * 128 + 3 * 512), sampler = 40 * 1000;
+    assert_int_equal(sizes_working_memory(&config), rows + sampler);
+    assert_int_equal(sizes_memory(&e, &config, 128), e.run_bytes + cache + rows + sampler);
 }
 
 int main(void)

@@ -237,8 +237,8 @@ static void hostile_templates_fail(void **state)
         "{% set x = namespace(s='aaaaaaaaaaaaaaaa') %}{% for i in range(60) %}{% set x.s = x.s + x.s %}{% endfor %}",
         "{% set x = namespace(s=[1]) %}{% for i in range(60) %}{% set x.s = x.s + x.s %}{% endfor %}",
         "{% set x = namespace(s=[1]) %}{% for i in range(60) %}{% set x.s = [x.s, x.s] %}{% endfor %}{{ x.s }}",
-        "{% set x = namespace(s=[1], t=[1]) %}{% for i in range(60) %}{% set x.s = [x.s, x.s] %}"
-        "{% set x.t = [x.t, x.t] %}{% endfor %}{{ x.s == x.t }}",
+        ("{% set x = namespace(s=[1], t=[1]) %}{% for i in range(60) %}{% set x.s = [x.s, x.s] %}"
+         "{% set x.t = [x.t, x.t] %}{% endfor %}{{ x.s == x.t }}"),
         "{% set x = namespace(s=[1]) %}{% for i in range(9999) %}{% set x.s = [x.s] %}{% endfor %}{{ x.s | tojson }}",
         "{% set x = namespace() %}{% set x.x = x %}{{ x }}",
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
