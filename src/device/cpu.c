@@ -640,6 +640,7 @@ static void attend_run(void *context, int64_t index, int worker)
                                        .kv_type = a->kv_type,
                                        .keys = block_keys(a, r->row, block, kv_head),
                                        .values = block_values(a, r->row, block, kv_head),
+                                       .next_keys = block < last ? block_keys(a, r->row, block + 1, kv_head) : NULL,
                                        .n_queries = n,
                                        .query = state.query,
                                        .visible = state.visible,

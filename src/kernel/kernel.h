@@ -34,6 +34,8 @@ struct attention_block {
     int64_t head_size;            // even, <= 256
     tern_kv_type kv_type;         // of both
     const uint8_t *keys, *values; // as kv_block.h lays them out
+    // Those of the block that comes next, which kernels ask memory for while they compute. NULL: nothing is read ahead.
+    const uint8_t *next_keys;
     int64_t n_queries;
     const float *const *query; // [n_queries] -> [head_size]
     const int32_t *visible;    // [n_queries] keys of this block that the query may see, 0..64: the first ones

@@ -24,12 +24,17 @@ static inline int64_t kv_groups(int64_t head_size)
     return (head_size + KV_GROUP - 1) / KV_GROUP;
 }
 
+// Bytes of n codes, or n halves.
+static inline int64_t kv_bytes(tern_kv_type type, int64_t n)
+{
+    return type == TERN_KV_F16 ? 2 * n : type == TERN_KV_Q8_0 ? n : n / 2;
+}
+
 // Bytes of the codes of one block's keys or values: what lies before their scales.
 static inline int64_t kv_code_bytes(tern_kv_type type, int64_t head_size)
 {
-    if (type == TERN_KV_F16) return head_size * ATTENTION_BLOCK * (int64_t)sizeof(uint16_t);
-    int64_t elements = kv_groups(head_size) * KV_GROUP * ATTENTION_BLOCK;
-    return type == TERN_KV_Q8_0 ? elements : elements / 2;
+    int64_t width = type == TERN_KV_F16 ? head_size : kv_groups(head_size) * KV_GROUP;
+    return kv_bytes(type, width * ATTENTION_BLOCK);
 }
 
 // Bytes of one block's keys; its values take as many. A multiple of 64.
@@ -47,7 +52,7 @@ static inline const uint16_t *kv_scales(tern_kv_type type, int64_t head_size, co
 // Bytes from one element's positions to the next element's, in keys.
 static inline int64_t kv_key_stride(tern_kv_type type)
 {
-    return type == TERN_KV_F16 ? 2 * ATTENTION_BLOCK : type == TERN_KV_Q8_0 ? ATTENTION_BLOCK : ATTENTION_BLOCK / 2;
+    return kv_bytes(type, ATTENTION_BLOCK);
 }
 
 // Bytes from one position to the next, in values.

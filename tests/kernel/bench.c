@@ -281,8 +281,8 @@ static void run_attend(const struct kernels *k, struct vectors *v)
         acc[i] = v->out + i * HEAD;
         max[i] = 0.0f, sum[i] = 0.0f, visible[i] = ATTENTION_BLOCK;
     }
-    k->attend(&(struct attention_block){HEAD, v->kv_type, v->keys, v->values, v->n_queries, queries, visible, 0.1f, max,
-                                        sum, acc},
+    k->attend(&(struct attention_block){HEAD, v->kv_type, v->keys, v->values, NULL, v->n_queries, queries, visible,
+                                        0.1f, max, sum, acc},
               v->scratch);
 }
 

@@ -81,6 +81,7 @@ static void check_case(struct check *check, tern_kv_type type, int64_t head_size
                                         .kv_type = type,
                                         .keys = keys.data,
                                         .values = values.data,
+                                        .next_keys = b + 1 < BLOCKS ? keys.data : NULL,
                                         .n_queries = n_queries,
                                         .query = queries,
                                         .visible = visible,

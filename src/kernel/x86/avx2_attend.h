@@ -40,12 +40,22 @@ SPECIALISE __m256 load_values(tern_kv_type type, const uint8_t *at, int64_t d, _
     return _mm256_mul_ps(q, scale);
 }
 
+// Asks memory for the lines of `next` that lie where [at, at + bytes) lies in `now`: values while keys are multiplied,
+// the next block's keys while values are. That far ahead (16 KB of halves) processors do not look by themselves.
+SPECIALISE void read_ahead(const uint8_t *next, const uint8_t *now, const void *at, int64_t bytes)
+{
+    const char *to = (const char *)next + ((const uint8_t *)at - now);
+    for (int64_t i = 0; i < bytes; i += 64)
+        _mm_prefetch(to + i, _MM_HINT_T0);
+}
+
 // score[i][j] = scale * q_i . k_j of n queries.
 SPECIALISE void attention_scores(const struct attention_block *block, tern_kv_type type, const float *const *query,
                                  int n, float score[QUERIES][ATTENTION_BLOCK])
 {
     const int n_vectors = PRODUCTS / n;
     const uint16_t *scales = kv_scales(type, block->head_size, block->keys);
+    const bool ahead = block->next_keys != NULL;
     for (int j = 0; j < ATTENTION_BLOCK; j += 8 * n_vectors) {
         __m256 sum[QUERIES][PRODUCTS];
         foreach (i, n)
@@ -53,12 +63,17 @@ SPECIALISE void attention_scores(const struct attention_block *block, tern_kv_ty
                 sum[i][v] = _mm256_setzero_ps();
         __m256 scale[PRODUCTS] = {_mm256_setzero_ps()};
         for (int64_t d = 0; d < block->head_size; d++) {
-            if (type != TERN_KV_F16 && d % KV_GROUP == 0)
+            if (type != TERN_KV_F16 && d % KV_GROUP == 0) {
+                const uint16_t *group = scales + d / KV_GROUP * ATTENTION_BLOCK + j;
                 foreach (v, n_vectors)
-                    scale[v] = load_halves(scales + d / KV_GROUP * ATTENTION_BLOCK + j + 8 * v);
+                    scale[v] = load_halves(group + 8 * v);
+                if (ahead) read_ahead(block->values, block->keys, group, 16 * n_vectors);
+            }
+            const uint8_t *keys = block->keys + d * kv_key_stride(type);
+            if (ahead) read_ahead(block->values, block->keys, keys + kv_bytes(type, j), kv_bytes(type, 8 * n_vectors));
             __m256 key[PRODUCTS];
             foreach (v, n_vectors)
-                key[v] = load_keys(type, block->keys + d * kv_key_stride(type), j + 8 * v, scale[v]);
+                key[v] = load_keys(type, keys, j + 8 * v, scale[v]);
             foreach (i, n)
                 foreach (v, n_vectors)
                     sum[i][v] = _mm256_fmadd_ps(_mm256_set1_ps(query[i][d]), key[v], sum[i][v]);
@@ -110,6 +125,10 @@ SPECIALISE void values_add(const struct attention_block *block, tern_kv_type typ
     for (int32_t j = key; j < key_end; j++) {
         const uint8_t *at = block->values + j * kv_value_stride(type, block->head_size);
         const uint16_t *group = scales + j * kv_groups(block->head_size) + d / KV_GROUP;
+        if (block->next_keys != NULL) {
+            read_ahead(block->next_keys, block->values, at + kv_bytes(type, d), kv_bytes(type, 8 * n_vectors));
+            if (type != TERN_KV_F16) read_ahead(block->next_keys, block->values, group, 1);
+        }
         __m256 value[PRODUCTS], scale = _mm256_setzero_ps();
         foreach (v, n_vectors) {
             if (type != TERN_KV_F16 && v % 4 == 0) scale = _mm256_cvtph_ps(_mm_set1_epi16((int16_t)group[v / 4]));
@@ -172,18 +191,20 @@ SPECIALISE void attend_queries(const struct attention_block *block, tern_kv_type
 
 SPECIALISE void attend_type(const struct attention_block *block, tern_kv_type type)
 {
+    struct attention_block now = *block;
     for (int64_t i = 0, n; i < block->n_queries; i += n) {
         for (n = 0; n < QUERIES && i + n < block->n_queries && block->visible[i + n] > 0;)
             n++;
         n = n == 3 ? 2 : n;
         if (n == 4)
-            attend_queries(block, type, i, 4);
+            attend_queries(&now, type, i, 4);
         else if (n == 2)
-            attend_queries(block, type, i, 2);
+            attend_queries(&now, type, i, 2);
         else if (n == 1)
-            attend_queries(block, type, i, 1);
+            attend_queries(&now, type, i, 1);
         else
-            n = 1; // sees nothing
+            n = 1;            // sees nothing
+        now.next_keys = NULL; // the first queries have asked for it
     }
 }
 

@@ -46,6 +46,15 @@ SPECIALISE __m512 load_values(tern_kv_type type, const uint8_t *at, int64_t d, _
     return d % KV_GROUP < 16 ? scaled_codes(nibbles(bytes, false), scale) : scaled_codes(nibbles(bytes, true), scale);
 }
 
+// Asks memory for the lines of `next` that lie where [at, at + bytes) lies in `now`: values while keys are multiplied,
+// the next block's keys while values are. That far ahead (16 KB of halves) processors do not look by themselves.
+SPECIALISE void read_ahead(const uint8_t *next, const uint8_t *now, const void *at, int64_t bytes)
+{
+    const char *to = (const char *)next + ((const uint8_t *)at - now);
+    for (int64_t i = 0; i < bytes; i += 64)
+        _mm_prefetch(to + i, _MM_HINT_T0);
+}
+
 // score[j] = scale * q . k_j for all keys of the block; those that a query does not see are of no use.
 SPECIALISE void batch_scores(struct query_batch *batch, tern_kv_type type, int n)
 {
@@ -57,14 +66,17 @@ SPECIALISE void batch_scores(struct query_batch *batch, tern_kv_type type, int n
         score[i] = _mm512_setzero_ps();
     const uint16_t *scales = kv_scales(type, block->head_size, block->keys);
     __m512 scale[KEY_VECTORS] = {_mm512_setzero_ps()};
+    const bool ahead = block->next_keys != NULL;
     for (int64_t group = 0; group < block->head_size; group += KV_GROUP) {
         if (type != TERN_KV_F16) {
             UNROLL()
             for (int v = 0; v < KEY_VECTORS; v++)
                 scale[v] = load_halves(scales + group / KV_GROUP * ATTENTION_BLOCK + 16 * v);
+            if (ahead) read_ahead(block->values, block->keys, scales + group / KV_GROUP * ATTENTION_BLOCK, 128);
         }
         for (int64_t d = group; d < min_i64(group + KV_GROUP, block->head_size); d++) {
             const uint8_t *keys = block->keys + d * kv_key_stride(type);
+            if (ahead) read_ahead(block->values, block->keys, keys, kv_key_stride(type));
             UNROLL()
             for (int i = 0; i < n * KEY_VECTORS; i++)
                 score[i] = _mm512_fmadd_ps(_mm512_set1_ps(query[i / KEY_VECTORS][d]),
@@ -105,14 +117,19 @@ static void query_softmax(struct query_batch *batch, int i)
 SPECIALISE void add_value(const struct query_batch *batch, tern_kv_type type, int first, int n, int32_t j, int64_t d,
                           int n_vectors, __mmask16 mask, __m512 *sum)
 {
-    const int64_t head_size = batch->block->head_size;
-    const uint8_t *at = batch->block->values + j * kv_value_stride(type, head_size);
-    const uint16_t *scales = kv_scales(type, head_size, batch->block->values) + j * kv_groups(head_size) + d / KV_GROUP;
+    const struct attention_block *block = batch->block;
+    const int64_t head_size = block->head_size;
+    const uint8_t *at = block->values + j * kv_value_stride(type, head_size);
+    const uint16_t *scales = kv_scales(type, head_size, block->values) + j * kv_groups(head_size) + d / KV_GROUP;
     __m512 scale[VALUE_VECTORS / 2] = {_mm512_setzero_ps()};
     if (type != TERN_KV_F16) {
         UNROLL()
         for (int v = 0; v < n_vectors; v += 2)
             scale[v / 2] = _mm512_cvtph_ps(_mm256_set1_epi16((int16_t)scales[v / 2]));
+    }
+    if (block->next_keys != NULL) {
+        read_ahead(block->next_keys, block->values, at + kv_bytes(type, d), kv_bytes(type, 16 * n_vectors));
+        if (type != TERN_KV_F16) read_ahead(block->next_keys, block->values, scales, 1);
     }
     UNROLL()
     for (int i = 0; i < n * n_vectors; i++) {
@@ -169,7 +186,8 @@ SPECIALISE void attend_batch(struct query_batch *batch, tern_kv_type type, int n
 
 SPECIALISE void attend_type(const struct attention_block *block, tern_kv_type type)
 {
-    struct query_batch batch = {.block = block};
+    struct attention_block now = *block;
+    struct query_batch batch = {.block = &now};
     for (; batch.first < block->n_queries; batch.first += QUERY_BLOCK) {
         switch (block->n_queries - batch.first) {
         case 1:
@@ -184,6 +202,7 @@ SPECIALISE void attend_type(const struct attention_block *block, tern_kv_type ty
         default:
             attend_batch(&batch, type, QUERY_BLOCK);
         }
+        now.next_keys = NULL; // the first queries have asked for it
     }
 }
 
