@@ -257,7 +257,35 @@ static void the_decoder_keeps_to_its_bounds(void **state)
     assert_int_equal(cache->n_blocks, 1);
     // Keys and values of 64 positions in halves, for one layer: 100 tokens take two blocks.
     assert_int_equal(kv_cache_bytes(&l.config, TERN_KV_F16, 100), 2 * 2 * 2 * 64 * HEADS * HEAD_SIZE);
+    // In eight bits, a half for each 32 elements beside them: HEAD_SIZE is 32.
+    assert_int_equal(kv_cache_bytes(&l.config, TERN_KV_Q8_0, 100), 2 * 2 * 64 * HEADS * (HEAD_SIZE + 2));
+    assert_int_equal(kv_cache_bytes(&l.config, TERN_KV_Q4_0, 100), 2 * 2 * 64 * HEADS * (HEAD_SIZE / 2 + 2));
     kv_cache_close(cache);
+    decoder_close(decoder);
+    unload(&l);
+}
+
+static void caches_of_one_type_share_a_pass(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct decoder *decoder;
+    struct kv_cache *halves, *bytes, *none;
+    assert_int_equal(load(&(struct departure){0}, &l), TERN_OK);
+    assert_int_equal(decoder_open(&l.config, l.weights, &decoder), TERN_OK);
+    assert_int_equal(kv_cache_open(&l.config, TERN_KV_F16, 100, &halves), TERN_OK);
+    assert_int_equal(kv_cache_open(&l.config, TERN_KV_Q8_0, 100, &bytes), TERN_OK);
+    assert_int_equal(kv_cache_reserve(halves, 1), TERN_OK);
+    assert_int_equal(kv_cache_reserve(bytes, 1), TERN_OK);
+    struct decoder_row rows[2] = {{.cache = bytes}, {.cache = halves}};
+    assert_int_equal(decoder_forward(decoder, rows, 1), TERN_OK);
+    assert_int_equal(decoder_forward(decoder, rows, 2), TERN_INVALID);
+    assert_string_equal(status_message(), "rows whose caches have types 1 and 0, expected one type");
+    assert_int_equal(kv_cache_open(&l.config, (tern_kv_type)3, 100, &none), TERN_INVALID);
+    assert_string_equal(status_message(), "keys and values of type 3, expected 0 to 2");
+    assert_null(none);
+    kv_cache_close(halves);
+    kv_cache_close(bytes);
     decoder_close(decoder);
     unload(&l);
 }
@@ -269,6 +297,7 @@ int main(void)
         cmocka_unit_test(departures_are_refused),
         cmocka_unit_test(loading_can_be_cancelled),
         cmocka_unit_test(the_decoder_keeps_to_its_bounds),
+        cmocka_unit_test(caches_of_one_type_share_a_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

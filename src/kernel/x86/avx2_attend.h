@@ -122,12 +122,13 @@ SPECIALISE void values_add(const struct attention_block *block, tern_kv_type typ
         foreach (v, n_vectors)
             sum[i][v] = _mm256_loadu_ps(acc[i] + d + 8 * v);
     const uint16_t *scales = kv_scales(type, block->head_size, block->values);
+    const uint8_t *next = block->next_keys;
     for (int32_t j = key; j < key_end; j++) {
         const uint8_t *at = block->values + j * kv_value_stride(type, block->head_size);
         const uint16_t *group = scales + j * kv_groups(block->head_size) + d / KV_GROUP;
-        if (block->next_keys != NULL) {
-            read_ahead(block->next_keys, block->values, at + kv_bytes(type, d), kv_bytes(type, 8 * n_vectors));
-            if (type != TERN_KV_F16) read_ahead(block->next_keys, block->values, group, 1);
+        if (next != NULL) {
+            read_ahead(next, block->values, at + kv_bytes(type, d), kv_bytes(type, 8 * n_vectors));
+            if (type != TERN_KV_F16) read_ahead(next, block->values, group, 1);
         }
         __m256 value[PRODUCTS], scale = _mm256_setzero_ps();
         foreach (v, n_vectors) {
