@@ -434,6 +434,63 @@ static void least_squares_errs_least(void **state)
         assert_true(errors[method] > errors[TERNARISE_LEAST_SQUARES]);
 }
 
+// The first column of each pair counts ten times.
+static const float *uneven_importance(void *context, const char *name, uint64_t columns)
+{
+    static float importance[COLUMNS];
+    (void)context;
+    (void)name;
+    for (uint64_t i = 0; i < columns && i < COLUMNS; i++)
+        importance[i] = i % 2 ? 1 : 10;
+    return columns == COLUMNS ? importance : NULL;
+}
+
+// Sum over weights of importance times squared error of a packed file.
+static double weighted_error(const float *weights, const char *packed)
+{
+    struct gguf_file *file;
+    float row[COLUMNS];
+    double sum = 0;
+    assert_int_equal(gguf_open(in_folder(packed), &file), TERN_OK);
+    for (uint64_t r = 0; r < ROWS; r++) {
+        codec_unpack_row(gguf_find_tensor(file, "blk.0.ffn_up.weight"), r, row);
+        for (uint64_t c = 0; c < COLUMNS; c++) {
+            double error = (double)row[c] - (double)weights[r * COLUMNS + c];
+            sum += (c % 2 ? 1 : 10) * error * error;
+        }
+    }
+    gguf_close(file);
+    return sum;
+}
+
+static void importance_weighs_errors(void **state)
+{
+    (void)state;
+    seed = 9;
+    static float weights[WEIGHTS];
+    for (uint64_t i = 0; i < WEIGHTS; i++) // the important ones are smaller
+        weights[i] = ((float)next_random() * 0x1p-31f - 0.5f) * (i % 2 ? 2.0f : 1.0f);
+    write_model("a.gguf", DTYPE_F32, ROWS, COLUMNS, weights);
+    static const struct {
+        enum dtype type;
+        enum ternarise_method method;
+    } cases[] = {
+        {DTYPE_Q2_0_G64, TERNARISE_LEAST_SQUARES}, {DTYPE_TQ2_0, TERNARISE_LEAST_SQUARES},
+        {DTYPE_I2_S, TERNARISE_LEAST_SQUARES},     {DTYPE_Q2_0_G64, TERNARISE_BLOCK64},
+        {DTYPE_PQ2_0, TERNARISE_BLOCK64},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct pack_report report;
+        struct pack_options options = options_for((int)cases[i].type);
+        options.method = cases[i].method;
+        options.method_given = true;
+        assert_int_equal(pack("a.gguf", "even.gguf", &options, &report), TERN_OK);
+        options.importance = uneven_importance;
+        assert_int_equal(pack("a.gguf", "uneven.gguf", &options, &report), TERN_OK);
+        assert_true(weighted_error(weights, "uneven.gguf") < 0.98 * weighted_error(weights, "even.gguf"));
+    }
+}
+
 // 64 x 64 tiles with one scale each are exact in groups of 64; in groups of 128 they are merged and counted.
 static void tiles_stay_whole_in_groups_of_64(void **state)
 {
@@ -635,6 +692,7 @@ int main(void)
         TEST(embedding_and_head_have_their_types),
         TEST(names_of_types_are_read),
         TEST(least_squares_errs_least),
+        TEST(importance_weighs_errors),
         TEST(tiles_stay_whole_in_groups_of_64),
         TEST(threads_do_not_change_the_file),
         TEST(an_existing_file_stays),
