@@ -463,6 +463,26 @@ static double weighted_error(const float *weights, const char *packed)
     return sum;
 }
 
+// For its trits, each group's scale is the best: what is left of the weights is orthogonal to the trits, but for the
+// rounding of the scale to a half.
+static void assert_best_scales(const float *weights, const char *packed, uint64_t group)
+{
+    struct gguf_file *file;
+    float row[COLUMNS];
+    assert_int_equal(gguf_open(in_folder(packed), &file), TERN_OK);
+    for (uint64_t start = 0; start < WEIGHTS; start += group) {
+        double left = 0, all = 0;
+        codec_unpack_row(gguf_find_tensor(file, "blk.0.ffn_up.weight"), start / COLUMNS, row);
+        for (uint64_t i = start; i < start + group; i++) {
+            double value = (double)row[i % COLUMNS], h = i % 2 ? 1 : 10;
+            left += h * ((value > 0) - (value < 0)) * ((double)weights[i] - value);
+            all += h * (value < 0 ? -value : value);
+        }
+        assert_true((left < 0 ? -left : left) <= all * 0x1p-11);
+    }
+    gguf_close(file);
+}
+
 static void importance_weighs_errors(void **state)
 {
     (void)state;
@@ -474,10 +494,11 @@ static void importance_weighs_errors(void **state)
     static const struct {
         enum dtype type;
         enum ternarise_method method;
+        uint64_t group; // with a scale that is the best for its trits
     } cases[] = {
-        {DTYPE_Q2_0_G64, TERNARISE_LEAST_SQUARES}, {DTYPE_TQ2_0, TERNARISE_LEAST_SQUARES},
-        {DTYPE_I2_S, TERNARISE_LEAST_SQUARES},     {DTYPE_Q2_0_G64, TERNARISE_BLOCK64},
-        {DTYPE_PQ2_0, TERNARISE_BLOCK64},
+        {DTYPE_Q2_0_G64, TERNARISE_LEAST_SQUARES, 64}, {DTYPE_TQ2_0, TERNARISE_LEAST_SQUARES, 256},
+        {DTYPE_I2_S, TERNARISE_LEAST_SQUARES, 0},      {DTYPE_Q2_0_G64, TERNARISE_BLOCK64, 0},
+        {DTYPE_PQ2_0, TERNARISE_BLOCK64, 128},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct pack_report report;
@@ -488,6 +509,7 @@ static void importance_weighs_errors(void **state)
         options.importance = uneven_importance;
         assert_int_equal(pack("a.gguf", "uneven.gguf", &options, &report), TERN_OK);
         assert_true(weighted_error(weights, "uneven.gguf") < 0.98 * weighted_error(weights, "even.gguf"));
+        if (cases[i].group > 0) assert_best_scales(weights, "uneven.gguf", cases[i].group);
     }
 }
 
