@@ -2,6 +2,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/terminal.h"
+#include "cli/time_left.h"
 #include "hub/cache.h"
 #include "hub/pull.h"
 
@@ -53,17 +54,6 @@ static void wipe(struct display *d)
     d->columns = 0;
 }
 
-static void format_time_left(double seconds, char *out, size_t size)
-{
-    long s = seconds < 1e7 ? (long)(seconds + 0.5) : 10000000;
-    if (s < 60)
-        snprintf(out, size, "%ld s", s);
-    else if (s < 3600)
-        snprintf(out, size, "%ld min %ld s", s / 60, s % 60);
-    else
-        snprintf(out, size, "%ld h %ld min", s / 3600, s % 3600 / 60);
-}
-
 static void format_line(const struct display *d, uint64_t total, char *out, size_t size)
 {
     char have[32], all[32], left[48];
@@ -74,7 +64,7 @@ static void format_line(const struct display *d, uint64_t total, char *out, size
     }
     fetching_format_bytes(total, all, sizeof all);
     if (d->rate > 0)
-        format_time_left((double)(total - d->bytes) / d->rate, left, sizeof left);
+        time_left_format((double)(total - d->bytes) / d->rate, left, sizeof left);
     else
         snprintf(left, sizeof left, "?");
     snprintf(out, size, "%3.0f %%  %s of %s, %.1f MB/s, %s left",

@@ -4,6 +4,7 @@
 #include "cli/loading.h"
 
 #include "base/cpu.h"
+#include "eval/sizes.h"
 #include "model/decoder.h"
 #include "text/template.h"
 #include "text/tokenizer.h"
@@ -97,15 +98,6 @@ static void read_strings(struct facts *facts)
     if (tokens != NULL && tokens->type == GGUF_ARRAY) facts->vocabulary = tokens->array.count;
 }
 
-// What the decoder, the logits and the device's scratch take besides weights and cache; mostly rows of one batch.
-static uint64_t estimate_working_memory(const struct config *c)
-{
-    uint64_t q = (uint64_t)c->n_heads * (uint64_t)c->head_size, kv = (uint64_t)c->n_kv_heads * (uint64_t)c->head_size;
-    uint64_t row = 4 * (uint64_t)c->width + 3 * q + 2 * kv + 3 * (uint64_t)c->n_ffn;
-    uint64_t sampler = 40 * (uint64_t)c->n_vocabulary; // logits, and two lists of candidates
-    return row * DECODER_MAX_ROWS * sizeof(float) + sampler;
-}
-
 static tern_status read_tokenizer(struct facts *facts)
 {
     struct tokenizer *tokenizer;
@@ -121,7 +113,7 @@ static tern_status check_runs(struct facts *facts, int32_t context, tern_kv_type
     facts->has_config = true;
     facts->context = context > 0 ? context : facts->config.context;
     facts->cache_memory = kv_cache_bytes(&facts->config, kv_type, facts->context);
-    facts->working_memory = estimate_working_memory(&facts->config);
+    facts->working_memory = sizes_working_memory(&facts->config);
     TRY(weights_measure(facts->file, &facts->config, &facts->weights_memory, &facts->file_memory));
     return read_tokenizer(facts);
 }

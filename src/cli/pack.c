@@ -1,4 +1,5 @@
 // tern pack: a small file from a large one.
+#include "cli/calibration.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/loading.h"
@@ -16,7 +17,7 @@
 enum scale_span { SCALE_GROUP, SCALE_TENSOR };
 
 struct pack_command {
-    const char *type, *embedding_type, *head_type, *odd_type, *pretokenizer;
+    const char *type, *embedding_type, *head_type, *odd_type, *pretokenizer, *calibration;
     struct text_list rules;
     int method, scale, lossless, force, threads, quiet;
 };
@@ -47,6 +48,10 @@ static const struct option options_pack[] = {
      .help =
          "how to find trits and scales, default least-squares (sign for Q1_0; absmean over tensors for BitNet models)"},
     {OPTION_CHOICE, "--scale", "group|tensor", AT(scale), .help = "what shares a scale, default group"},
+    {OPTION_TEXT, "--calibrate", "TEXT", AT(calibration),
+     .help =
+         "weigh errors by what the columns of each matrix are given over this text: INPUT, a GGUF file, is run over "
+         "its first 65536 tokens; for least-squares and block64"},
     {OPTION_HEADING, .help = "and"},
     {OPTION_TEXT, "--pre", "NAME", AT(pretokenizer),
      .help = "the pre-tokenizer of a Hugging Face model, where its tokenizer.json is not of a known kind"},
@@ -234,7 +239,6 @@ static int pack_files(const char *input, const char *output, struct pack_options
     options->progress = show_progress;
     options->on_tensor = print_tensor;
     options->context = &display;
-    install_signals(input);
     time_left_begin(&display.line, "packing");
     tern_status status = pack_run(input, output, options, &report);
     time_left_end(&display.line);
@@ -242,6 +246,32 @@ static int pack_files(const char *input, const char *output, struct pack_options
     if (status != TERN_OK) return terminal_error(EXIT_FAILED, "%s", tern_last_error());
     print_summary(output, &report);
     return terminal_finish_output();
+}
+
+// Only least squares weighs errors.
+static bool takes_calibration(const struct pack_options *options)
+{
+    if (options->type != DTYPE_Q1_0 &&
+        (options->method == TERNARISE_LEAST_SQUARES || options->method == TERNARISE_BLOCK64))
+        return true;
+    options_error(&command_pack, "--calibrate is for the methods least-squares and block64");
+    return false;
+}
+
+static int calibrate_and_pack(const char *input, const char *output, const struct pack_command *c,
+                              struct pack_options *options)
+{
+    struct calibration *calibration = NULL;
+    install_signals(input);
+    if (c->calibration != NULL) {
+        int code = calibration_run(input, c->calibration, c->threads, &calibration);
+        if (code != EXIT_OK) return code;
+        options->importance = calibration_find;
+        options->importance_context = calibration;
+    }
+    int code = pack_files(input, output, options, c->quiet);
+    calibration_free(calibration);
+    return code;
 }
 
 int pack_main(int argc, char **argv)
@@ -263,8 +293,8 @@ int pack_main(int argc, char **argv)
     int code = EXIT_USAGE;
     if (!copied)
         code = terminal_error(EXIT_FAILED, "no memory for the rules");
-    else if (read_options(&c, rules, &options))
-        code = pack_files(words.words[0], words.words[1], &options, c.quiet);
+    else if (read_options(&c, rules, &options) && (c.calibration == NULL || takes_calibration(&options)))
+        code = calibrate_and_pack(words.words[0], words.words[1], &c, &options);
     for (size_t i = 0; i < c.rules.count; i++)
         free(rules[i]);
     return code;

@@ -5,8 +5,6 @@
 
 #include "hub/sha256.h"
 
-#include <string.h>
-
 struct pull_command {
     const char *sha256;
     int retries, timeout, force, quiet;

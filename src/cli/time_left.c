@@ -11,9 +11,9 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void format_duration(double seconds, char *out, size_t size)
+void time_left_format(double seconds, char *out, size_t size)
 {
-    long s = (long)(seconds + 0.5);
+    long s = seconds < 1e7 ? (long)(seconds + 0.5) : 10000000;
     if (s < 60)
         snprintf(out, size, "%ld s", s);
     else if (s < 3600)
@@ -32,7 +32,7 @@ void time_left_show(struct time_left *line, float fraction, const char *more)
     double now = seconds_now(), spent = now - line->start, share = (double)fraction;
     if (!terminal_is(stderr) || spent < 1 || now - line->shown_at < 1 || share <= 0) return;
     char left[48], text[200];
-    format_duration(spent / share * (1 - share), left, sizeof left);
+    time_left_format(spent / share * (1 - share), left, sizeof left);
     snprintf(text, sizeof text, "%s %3.0f %%, %s left%s", line->what, share * 100, left, more);
     int width = terminal_width(stderr) - 1; // a full line would wrap
     int columns = fprintf(stderr, "\r%.*s", width, text) - 1;

@@ -175,6 +175,7 @@ static tern_status plan_tensors(struct packing *p)
             .source = &p->source.tensors[i], .method_given = o->method_given, .lossless = o->lossless};
         TRY(choose_type(p, t, &plan->type));
         choose_method(p, plan);
+        if (o->importance != NULL) plan->importance = o->importance(o->importance_context, t->name, t->dims[0]);
         p->weights += t->rows * t->dims[0];
         head = head || strcmp(t->name, "output.weight") == 0;
     }

@@ -34,6 +34,9 @@ struct pack_options {
     bool replace;             // an existing output
     const char *pretokenizer; // of a Hugging Face model, where its files do not say it; NULL
     int threads;              // 0: one for each core
+    // The importance of a matrix's columns for least squares, [columns]; NULL: all alike. May itself be NULL.
+    const float *(*importance)(void *context, const char *name, uint64_t columns);
+    void *importance_context;
     // Called after each batch of rows with the share that is done; false gives up. May be NULL.
     bool (*progress)(void *context, double fraction);
     // Called when a matrix is done; vectors are not reported. May be NULL.

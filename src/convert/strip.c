@@ -18,7 +18,8 @@ struct strip_scratch {
     uint8_t *packed;           // a row and I2_S's tail
     struct ternary_fit *tiles; // [ceil(columns / 64)]
     float tile[TILE_WEIGHTS];
-    uint32_t keys[2 * TILE_WEIGHTS]; // also of a block: CODEC_MAX_BLOCK is less
+    float tile_importance[TILE_WEIGHTS];
+    uint64_t keys[2 * TILE_WEIGHTS]; // also of a block: CODEC_MAX_BLOCK is less
 };
 
 // One row on its way.
@@ -123,6 +124,12 @@ static bool regroup_block(struct row *row, uint64_t column, uint64_t n, uint8_t 
     return true;
 }
 
+// Of the columns from `column` on.
+static const float *importance_from(const struct tensor_plan *plan, uint64_t column)
+{
+    return plan->importance != NULL ? plan->importance + column : NULL;
+}
+
 // Trits by the tiles that the block lies in. If it lies in one, so is its scale; otherwise the scale is the best for
 // these trits.
 static float tile_codes(const struct row *row, uint64_t column, uint64_t n, uint8_t *codes)
@@ -133,7 +140,7 @@ static float tile_codes(const struct row *row, uint64_t column, uint64_t n, uint
         ternarise_codes(w + i, STRIP_TILE_COLUMNS, tiles[(column + i) / STRIP_TILE_COLUMNS].threshold, codes + i);
     if (n <= STRIP_TILE_COLUMNS) return tiles[column / STRIP_TILE_COLUMNS].scale;
     row->tally->merged_groups++;
-    return ternarise_scale_codes(w, codes, (size_t)n);
+    return ternarise_scale_codes(w, importance_from(row->plan, column), codes, (size_t)n);
 }
 
 // Trits and scale of a block of n weights.
@@ -149,7 +156,7 @@ static float fit_block(const struct row *row, uint64_t column, uint64_t n, uint8
         else if (plan->method == TERNARISE_BLOCK64)
             return tile_codes(row, column, n, codes);
         else
-            fit = ternarise_fit(plan->method, w, (size_t)n, row->scratch->keys);
+            fit = ternarise_fit(plan->method, w, importance_from(plan, column), (size_t)n, row->scratch->keys);
     }
     ternarise_codes(w, (size_t)n, fit.threshold, codes);
     return fit.scale;
@@ -260,13 +267,18 @@ static bool pack_row(struct row *row, uint64_t columns, uint64_t row_bytes, uint
 
 // ---- Strips -----------------------------------------------------------------------------------------------------
 
-static void fit_tile(struct strip_scratch *s, uint64_t columns, uint64_t column, uint64_t rows)
+static void fit_tile(const struct tensor_plan *plan, struct strip_scratch *s, uint64_t column, uint64_t rows)
 {
+    uint64_t columns = plan->source->tensor.dims[0];
     uint64_t width = columns - column < STRIP_TILE_COLUMNS ? columns - column : STRIP_TILE_COLUMNS;
-    for (uint64_t r = 0; r < rows; r++)
+    const float *importance = importance_from(plan, column);
+    for (uint64_t r = 0; r < rows; r++) {
         memcpy(s->tile + r * width, s->values + r * columns + column, (size_t)width * sizeof *s->tile);
+        if (importance != NULL) memcpy(s->tile_importance + r * width, importance, (size_t)width * sizeof *importance);
+    }
     s->tiles[column / STRIP_TILE_COLUMNS] =
-        ternarise_fit(TERNARISE_LEAST_SQUARES, s->tile, (size_t)(rows * width), s->keys);
+        ternarise_fit(TERNARISE_LEAST_SQUARES, s->tile, importance != NULL ? s->tile_importance : NULL,
+                      (size_t)(rows * width), s->keys);
 }
 
 void strip_pack(const struct tensor_plan *plan, struct strip_scratch *scratch, uint64_t first, uint64_t count,
@@ -277,7 +289,7 @@ void strip_pack(const struct tensor_plan *plan, struct strip_scratch *scratch, u
         source_read_row(plan->source, first + r, scratch->values + r * columns);
     if (plan->method == TERNARISE_BLOCK64)
         for (uint64_t column = 0; column < columns; column += STRIP_TILE_COLUMNS)
-            fit_tile(scratch, columns, column, count);
+            fit_tile(plan, scratch, column, count);
     for (uint64_t r = 0; r < count; r++) {
         struct row row = {plan, scratch, first + r, scratch->values + r * columns, tally, fault};
         if (!pack_row(&row, columns, row_bytes, out + r * row_bytes)) return;

@@ -12,6 +12,7 @@ struct tensor_plan {
     const struct source_tensor *source;
     enum dtype type;
     enum ternarise_method method; // for groups that are not exact
+    const float *importance;      // [columns] of the columns, for least squares; NULL: all alike
     bool method_given;            // by the user: then packed trits that do not fit the type may be rounded by it
     bool lossless;                // anything that is not exact is a fault
     bool tensor_wide;             // one fit for the whole tensor: always for I2_S

@@ -7,10 +7,10 @@
 
 enum { MAX_PASSES = 32 };
 
-// What one pass learns about rows: of magnitudes above the threshold their sum and number; whether all that are not 0
-// are alike, and which they are.
+// What one pass learns about rows: of magnitudes above the threshold their number, and their sum and the sum of their
+// importance; whether all that are not 0 are alike, and which they are.
 struct moments {
-    double sum;
+    double sum, importance;
     uint64_t count;
     float magnitude;
     bool alike;
@@ -20,18 +20,21 @@ struct pass {
     const struct tensor_plan *plan;
     const struct source *source;
     float threshold;
+    const float *importance; // [columns], or NULL
     float **rows;            // [threads][columns]
     struct moments *moments; // [strips]
 };
 
-static void add_row(const float *w, uint64_t n, float threshold, struct moments *m)
+static void add_row(const float *w, const float *importance, uint64_t n, float threshold, struct moments *m)
 {
     for (uint64_t i = 0; i < n; i++) {
         float magnitude = fabsf(w[i]);
         if (magnitude != 0 && m->magnitude == 0) m->magnitude = magnitude;
         if (magnitude != 0 && magnitude != m->magnitude) m->alike = false;
         if (!(magnitude > threshold)) continue;
-        m->sum += (double)magnitude;
+        double weight = importance != NULL ? (double)importance[i] : 1;
+        m->sum += weight * (double)magnitude;
+        m->importance += weight;
         m->count++;
     }
 }
@@ -45,7 +48,7 @@ static void scan_strip(void *context, int64_t index, int worker)
     *m = (struct moments){.alike = true};
     for (uint64_t row = first; row < end; row++) {
         source_read_row(pass->plan->source, row, pass->rows[worker]);
-        add_row(pass->rows[worker], t->dims[0], pass->threshold, m);
+        add_row(pass->rows[worker], pass->importance, t->dims[0], pass->threshold, m);
     }
     source_release_rows(pass->source, pass->plan->source, first, end - first);
 }
@@ -56,6 +59,7 @@ static struct moments join_moments(const struct moments *strips, uint64_t n)
     struct moments all = {.alike = true};
     for (uint64_t i = 0; i < n; i++) {
         all.sum += strips[i].sum;
+        all.importance += strips[i].importance;
         all.count += strips[i].count;
         if (all.magnitude == 0) all.magnitude = strips[i].magnitude;
         if (!strips[i].alike || (strips[i].magnitude != 0 && strips[i].magnitude != all.magnitude)) all.alike = false;
@@ -78,12 +82,13 @@ static float stored_scale(const struct tensor_plan *plan, double scale)
 
 static float mean(const struct moments *m)
 {
-    return m->count > 0 ? (float)(m->sum / (double)m->count) : 0;
+    return m->importance > 0 ? (float)(m->sum / m->importance) : 0;
 }
 
 static struct ternary_fit alternate(struct pass *pass, struct pool *pool, struct ternary_fit fit)
 {
     uint64_t count = UINT64_MAX;
+    pass->importance = pass->plan->importance;
     for (int i = 0; i < MAX_PASSES; i++) {
         struct moments m = run_pass(pass, pool, fit.threshold);
         if (m.count == count) break;

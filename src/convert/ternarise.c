@@ -38,12 +38,19 @@ bool binarise_exact(const float *w, size_t n, float *magnitude)
 
 // ---- Fits -------------------------------------------------------------------------------------------------------
 
-// Sorts the bits of n non-negative floats, which are in the order of the floats themselves, from the largest to the
-// smallest: by bytes from the lowest up. A byte in which all agree needs no pass. Returns keys or keys + n.
-static const uint32_t *sort_descending(uint32_t *keys, size_t n)
+// A weight's magnitude as a key: the bits of a non-negative float are in the order of the floats themselves. Its index
+// comes along in the low half.
+static uint64_t make_key(float w, size_t index)
 {
-    uint32_t *from = keys, *to = keys + n;
-    for (unsigned shift = 0; shift < 32; shift += 8) {
+    return (uint64_t)half_to_bits32(fabsf(w)) << 32 | (uint32_t)index;
+}
+
+// Sorts keys by their magnitudes, the largest first: by bytes from the lowest up. A byte in which all agree needs no
+// pass. Returns keys or keys + n.
+static const uint64_t *sort_descending(uint64_t *keys, size_t n)
+{
+    uint64_t *from = keys, *to = keys + n;
+    for (unsigned shift = 32; shift < 64; shift += 8) {
         size_t starts[256] = {0};
         for (size_t i = 0; i < n; i++)
             starts[from[i] >> shift & 255]++;
@@ -55,28 +62,35 @@ static const uint32_t *sort_descending(uint32_t *keys, size_t n)
         }
         for (size_t i = 0; i < n; i++)
             to[starts[from[i] >> shift & 255]++] = from[i];
-        uint32_t *swap = from;
+        uint64_t *swap = from;
         from = to;
         to = swap;
     }
     return from;
 }
 
-// For the k largest magnitudes as the ones, the best scale is their mean, and the squared error is less than that of no
-// ones at all by (their sum)^2 / k. The best trits are those of some k, as for any scale the nearest trits are given by
-// a threshold; so trying every k finds the optimum.
-static struct ternary_fit fit_least_squares(const float *w, size_t n, uint32_t *keys)
+static double importance_of(const float *importance, size_t i)
+{
+    return importance != NULL ? (double)importance[i] : 1;
+}
+
+// For the k largest magnitudes as the ones, the best scale is their (weighted) mean, and the squared error is less than
+// that of no ones at all by (their sum)^2 / (the sum of their importance). The best trits are those of some k, as for
+// any scale the nearest trits are given by a threshold; so trying every k finds the optimum.
+static struct ternary_fit fit_least_squares(const float *w, const float *importance, size_t n, uint64_t *keys)
 {
     for (size_t i = 0; i < n; i++)
-        keys[i] = half_to_bits32(fabsf(w[i]));
-    const uint32_t *sorted = sort_descending(keys, n);
-    double sum = 0, best_gain = 0, scale = 0;
+        keys[i] = make_key(w[i], i);
+    const uint64_t *sorted = sort_descending(keys, n);
+    double sum = 0, all = 0, best_gain = 0, scale = 0;
     for (size_t k = 0; k < n; k++) {
-        sum += (double)half_from_bits32(sorted[k]);
-        double gain = sum * sum / (double)(k + 1);
+        size_t i = (uint32_t)sorted[k];
+        sum += importance_of(importance, i) * (double)fabsf(w[i]);
+        all += importance_of(importance, i);
+        double gain = all > 0 ? sum * sum / all : 0;
         if (gain <= best_gain) continue;
         best_gain = gain;
-        scale = sum / (double)(k + 1);
+        scale = sum / all;
     }
     float rounded = round_to_half((float)scale);
     return (struct ternary_fit){.threshold = rounded / 2, .scale = rounded};
@@ -115,11 +129,12 @@ static struct ternary_fit fit_threshold(const float *w, size_t n)
                                 .scale = count > 0 ? round_to_half((float)(sum / (double)count)) : 0};
 }
 
-struct ternary_fit ternarise_fit(enum ternarise_method method, const float *w, size_t n, uint32_t *keys)
+struct ternary_fit ternarise_fit(enum ternarise_method method, const float *w, const float *importance, size_t n,
+                                 uint64_t *keys)
 {
     if (method == TERNARISE_ABSMEAN) return fit_absmean(w, n);
     if (method == TERNARISE_THRESHOLD) return fit_threshold(w, n);
-    return fit_least_squares(w, n, keys);
+    return fit_least_squares(w, importance, n, keys);
 }
 
 float binarise_scale(const float *w, size_t n)
@@ -127,15 +142,14 @@ float binarise_scale(const float *w, size_t n)
     return round_to_half(mean_magnitude(w, n));
 }
 
-float ternarise_scale_codes(const float *w, const uint8_t *codes, size_t n)
+float ternarise_scale_codes(const float *w, const float *importance, const uint8_t *codes, size_t n)
 {
-    double sum = 0;
-    size_t count = 0;
+    double sum = 0, all = 0;
     for (size_t i = 0; i < n; i++) {
-        sum += (double)w[i] * (codes[i] - 1);
-        count += codes[i] != 1;
+        sum += importance_of(importance, i) * (double)w[i] * (codes[i] - 1);
+        all += importance_of(importance, i) * (codes[i] != 1);
     }
-    return count > 0 ? round_to_half((float)(sum / (double)count)) : 0;
+    return all > 0 ? round_to_half((float)(sum / all)) : 0;
 }
 
 // ---- Codes ------------------------------------------------------------------------------------------------------

@@ -31,14 +31,19 @@ bool ternarise_exact(const float *w, size_t n, float *magnitude);
 bool binarise_exact(const float *w, size_t n, float *magnitude);
 
 // A fit for w[n], finite. keys[2 * n] is scratch. The scale is rounded to a half, to infinity if it is too large.
-struct ternary_fit ternarise_fit(enum ternarise_method method, const float *w, size_t n, uint32_t *keys);
+// importance[n] >= 0, or NULL for all alike: least squares weighs the squared errors by it. (With the second moments of
+// a matrix's inputs, that is the expected squared error of its output if the inputs are not correlated, as in
+// llama.cpp's importance matrices.)
+struct ternary_fit ternarise_fit(enum ternarise_method method, const float *w, const float *importance, size_t n,
+                                 uint64_t *keys);
 
 // The scale of bits that are the signs of w[n]: the mean magnitude, which is the best in least squares for these bits
 // (XNOR-Net: Rastegari et al. 2016, section 3.1). Rounded to a half.
 float binarise_scale(const float *w, size_t n);
 
-// The scale with the smallest sum of squared errors for codes that are given (0..2 for -1, 0, +1), as a half.
-float ternarise_scale_codes(const float *w, const uint8_t *codes, size_t n);
+// The scale with the smallest (weighted) sum of squared errors for codes that are given (0..2 for -1, 0, +1), as a
+// half.
+float ternarise_scale_codes(const float *w, const float *importance, const uint8_t *codes, size_t n);
 
 // codes[n]: 0..2 for -1, 0, +1.
 void ternarise_codes(const float *w, size_t n, float threshold, uint8_t *codes);

@@ -35,6 +35,8 @@ struct device {
     struct scratch scales[ACTIVATION_FORMS]; // their scales
     struct scratch tables[MATRIX_DENSE];     // lookup tables for trits and bits
     struct scratch runs;                     // of attention
+    device_observer observer;                // of matmul's inputs; NULL: none
+    void *observer_context;
 };
 
 struct weight {
@@ -508,14 +510,23 @@ static void plan_product(const struct device *device, struct product *product, i
     product->n_tasks = (n_tiles + product->tile_span - 1) / product->tile_span * product->token_spans;
 }
 
+void device_observe(struct device *device, device_observer observer, void *context)
+{
+    device->observer = observer;
+    device->observer_context = context;
+}
+
 tern_status device_matmul(struct device *device, struct weight *const *weights, float *const *outs, int n_weights,
                           const float *x, int64_t n_rows)
 {
     struct matmul_job job = {.device = device, .n_products = n_weights};
     struct activations forms[ACTIVATION_FORMS] = {0};
     int64_t all_tiles = 0, n_tasks = 0, scratch = 0;
-    for (int i = 0; i < n_weights; i++)
+    for (int i = 0; i < n_weights; i++) {
+        if (device->observer != NULL)
+            device->observer(device->observer_context, weights[i], x, n_rows, weights[i]->matrix.columns);
         all_tiles += weights[i]->matrix.n_tiles;
+    }
 
     for (int i = 0; i < n_weights; i++) {
         const struct matrix *matrix = &weights[i]->matrix;

@@ -55,6 +55,12 @@ enum { DEVICE_MAX_SHARED = 4 };
 tern_status device_matmul(struct device *device, struct weight *const *weights, float *const *outs, int n_weights,
                           const float *x, int64_t n_rows);
 
+// Called by device_matmul() for each weight before it multiplies: x is [n_rows][columns of the weight]. For statistics
+// of a model's activations (tern pack --calibrate). NULL: nobody.
+typedef void (*device_observer)(void *context, const struct weight *weight, const float *x, int64_t n_rows,
+                                int64_t columns);
+void device_observe(struct device *device, device_observer observer, void *context);
+
 // Rotary embedding of n_heads heads in each row; cosine, sine: [n_rows][n_pairs].
 void device_rope(struct device *device, float *x, int64_t n_rows, int64_t n_heads, int64_t head_size,
                  const float *cosine, const float *sine, int64_t n_pairs, bool interleaved);

@@ -1,6 +1,7 @@
 #include "hub/cache.h"
 
 #include "hub/part.h"
+#include "hub/split.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -97,18 +98,14 @@ static int by_path(const void *a, const void *b)
     return order != 0 ? order : (int)first->partial - (int)second->partial;
 }
 
-// "-00002-of-00003.gguf": what stands before the number, and what behind, is the same in all parts.
+// True if `entry` is the part of the same model that follows those of `previous`.
 static bool is_next_part(const struct cache_entry *previous, const struct cache_entry *entry)
 {
-    static const size_t tail = sizeof "-00002-of-00003.gguf" - 1;
-    size_t length = strlen(entry->path);
-    if (length <= tail || strlen(previous->path) != length || entry->partial || previous->partial) return false;
-    size_t number = length - tail;
-    char *of = strstr(entry->path + number, "-of-");
-    return of == entry->path + number + 6 && memcmp(previous->path, entry->path, number) == 0 &&
-           strcmp(previous->path + number + 6, of) == 0 &&
-           strtol(previous->path + number + 1, NULL, 10) + previous->parts ==
-               strtol(entry->path + number + 1, NULL, 10);
+    struct split_name first, next;
+    if (previous->partial || entry->partial) return false;
+    if (!split_read(previous->path, &first) || !split_read(entry->path, &next)) return false;
+    return first.stem == next.stem && memcmp(previous->path, entry->path, next.stem) == 0 &&
+           first.count == next.count && first.part + previous->parts == next.part;
 }
 
 static void merge_parts(struct cache_list *list)
@@ -239,14 +236,13 @@ void cache_prune(const char *folder, const char *path)
 tern_status cache_remove(const char *folder, const struct cache_entry *entry)
 {
     char path[PATH_MAX];
-    int length = snprintf(path, sizeof path, "%s/%s", folder, entry->path);
-    if (length >= (int)sizeof path) return status_fail(TERN_INVALID, "%s: the path is too long", entry->path);
+    if (snprintf(path, sizeof path, "%s/%s", folder, entry->path) >= (int)sizeof path)
+        return status_fail(TERN_INVALID, "%s: the path is too long", entry->path);
     if (!is_inside(folder, path)) return status_fail(TERN_INVALID, "%s: leads out of %s", entry->path, folder);
-    char *number = path + length - (entry->parts > 1 ? sizeof "00001-of-00003.gguf" - 1 : 0);
-    for (int part = entry->parts; part >= 1; part--) {
-        char digits[8];
-        snprintf(digits, sizeof digits, "%05d", part % 100000);
-        if (entry->parts > 1) memcpy(number, digits, 5);
+    struct split_name name;
+    int first = entry->parts > 1 && split_read(path, &name) ? name.part : 1;
+    for (int part = first + entry->parts - 1; part >= first; part--) {
+        if (entry->parts > 1) split_set_part(path, part);
         TRY(remove_file(path, entry->partial));
     }
     cache_prune(folder, path);

@@ -10,7 +10,7 @@
 tern_status cache_append_folder(struct buffer *out);
 
 struct cache_entry {
-    char *path;     // below the folder; of the first part, if the model is split; owned
+    char *path;     // below the folder; of the first part there, if the model is split; owned
     uint64_t bytes; // of all parts
     int parts;
     time_t used;

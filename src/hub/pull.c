@@ -2,11 +2,11 @@
 
 #include "hub/cache.h"
 #include "hub/part.h"
+#include "hub/split.h"
 #include "hub/tree.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -393,11 +393,10 @@ static bool is_model(const char *path)
     return length > 5 && strcasecmp(path + length - 5, ".gguf") == 0;
 }
 
-// Files that are the second or a later part of a model.
 static bool is_later_part(const char *path)
 {
-    const char *numbers = strstr(path, "-of-");
-    return numbers != NULL && numbers - path >= 6 && strncmp(numbers - 6, "-00001", 6) != 0 && numbers[-6] == '-';
+    struct split_name name;
+    return split_read(path, &name) && name.part != 1;
 }
 
 static tern_status choose(const struct tree *tree, const struct pull_options *options, struct hub_source *source)

@@ -1,9 +1,10 @@
 #include "hub/source.h"
 
+#include "hub/split.h"
+
 #include <ctype.h>
 #include <curl/curl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -206,46 +207,24 @@ tern_status source_parse(const char *text, const char *endpoint, struct hub_sour
 
 // ---- Parts --------------------------------------------------------------------------------------------------------
 
-// Where "-00001-of-00003.gguf" begins in a name; NULL if it does not end so.
-static char *find_numbers(const char *name)
-{
-    static const char form[] = "-ddddd-of-ddddd.gguf";
-    size_t length = strlen(name), tail = sizeof form - 1;
-    if (length <= tail) return NULL;
-    const char *numbers = name + length - tail;
-    for (size_t i = 0; i < tail; i++) {
-        if (form[i] == 'd' ? !isdigit((unsigned char)numbers[i]) : tolower((unsigned char)numbers[i]) != form[i])
-            return NULL;
-    }
-    return strchr(name, '\0') - tail;
-}
-
 tern_status source_count_parts(const struct hub_source *source, int *parts)
 {
-    const char *numbers = find_numbers(source->path);
+    struct split_name name;
     *parts = 1;
-    if (numbers == NULL) return TERN_OK;
-    long part = strtol(numbers + 1, NULL, 10), count = strtol(numbers + 10, NULL, 10);
-    if (part < 1 || part > count || count > SOURCE_MAX_PARTS)
-        return status_fail(TERN_INVALID, "part %ld of %ld: expected 1 to %d parts", part, count, SOURCE_MAX_PARTS);
+    if (!split_read(source->path, &name)) return TERN_OK;
+    if (name.part < 1 || name.part > name.count || name.count > SOURCE_MAX_PARTS)
+        return status_fail(TERN_INVALID, "part %d of %d: expected 1 to %d parts", name.part, name.count,
+                           SOURCE_MAX_PARTS);
+    *parts = name.count;
     // An address may hide its file's name behind a query; then its other parts cannot be known.
-    if (find_numbers(source->url) == NULL)
+    if (!split_read(source->url, &name))
         return status_fail(TERN_INVALID, "one part of a split file, and the address does not end with its name");
-    *parts = (int)count;
     return TERN_OK;
-}
-
-static void set_number(char *name, int part)
-{
-    char *numbers = find_numbers(name), digits[8];
-    if (numbers == NULL) return;
-    snprintf(digits, sizeof digits, "%05d", part % 100000);
-    memcpy(numbers + 1, digits, 5);
 }
 
 void source_select_part(struct hub_source *source, int part)
 {
-    set_number(source->path, part);
-    set_number(source->url, part);
-    set_number(source->file, part);
+    split_set_part(source->path, part);
+    split_set_part(source->url, part);
+    split_set_part(source->file, part);
 }

@@ -193,7 +193,7 @@ class Hub(unittest.TestCase):
         started = time.monotonic()
         result = self.pull("slow", "--timeout", "2")
         self.assert_pulled(result, path, body)
-        self.assertLess(time.monotonic() - started, 12)
+        self.assertLess(time.monotonic() - started, 18)
         self.assertEqual(story.log[1][1], f"bytes={MIB // 2}-")
 
     def test_gives_up(self):
@@ -229,7 +229,7 @@ class Hub(unittest.TestCase):
 
     def test_two_at_once(self):
         body = model(4)
-        story, path = self.tell("shared", body, pace=0.02)
+        story, path = self.tell("shared", body, pace=0.06)
         first = self.start("pull", "hf:own/model:shared.gguf")
         while not self.part_of(path).exists() or self.part_of(path).stat().st_size == 0:
             time.sleep(0.02)

@@ -434,6 +434,85 @@ static void least_squares_errs_least(void **state)
         assert_true(errors[method] > errors[TERNARISE_LEAST_SQUARES]);
 }
 
+// The first column of each pair counts ten times.
+static const float *uneven_importance(void *context, const char *name, uint64_t columns)
+{
+    static float importance[COLUMNS];
+    (void)context;
+    (void)name;
+    for (uint64_t i = 0; i < columns && i < COLUMNS; i++)
+        importance[i] = i % 2 ? 1 : 10;
+    return columns == COLUMNS ? importance : NULL;
+}
+
+// Sum over weights of importance times squared error of a packed file.
+static double weighted_error(const float *weights, const char *packed)
+{
+    struct gguf_file *file;
+    float row[COLUMNS];
+    double sum = 0;
+    assert_int_equal(gguf_open(in_folder(packed), &file), TERN_OK);
+    for (uint64_t r = 0; r < ROWS; r++) {
+        codec_unpack_row(gguf_find_tensor(file, "blk.0.ffn_up.weight"), r, row);
+        for (uint64_t c = 0; c < COLUMNS; c++) {
+            double error = (double)row[c] - (double)weights[r * COLUMNS + c];
+            sum += (c % 2 ? 1 : 10) * error * error;
+        }
+    }
+    gguf_close(file);
+    return sum;
+}
+
+// For its trits, each group's scale is the best: what is left of the weights is orthogonal to the trits, but for the
+// rounding of the scale to a half.
+static void assert_best_scales(const float *weights, const char *packed, uint64_t group)
+{
+    struct gguf_file *file;
+    float row[COLUMNS];
+    assert_int_equal(gguf_open(in_folder(packed), &file), TERN_OK);
+    for (uint64_t start = 0; start < WEIGHTS; start += group) {
+        double left = 0, all = 0;
+        codec_unpack_row(gguf_find_tensor(file, "blk.0.ffn_up.weight"), start / COLUMNS, row);
+        for (uint64_t i = start; i < start + group; i++) {
+            double value = (double)row[i % COLUMNS], h = i % 2 ? 1 : 10;
+            left += h * ((value > 0) - (value < 0)) * ((double)weights[i] - value);
+            all += h * (value < 0 ? -value : value);
+        }
+        assert_true((left < 0 ? -left : left) <= all * 0x1p-11);
+    }
+    gguf_close(file);
+}
+
+static void importance_weighs_errors(void **state)
+{
+    (void)state;
+    seed = 9;
+    static float weights[WEIGHTS];
+    for (uint64_t i = 0; i < WEIGHTS; i++) // the important ones are smaller
+        weights[i] = ((float)next_random() * 0x1p-31f - 0.5f) * (i % 2 ? 2.0f : 1.0f);
+    write_model("a.gguf", DTYPE_F32, ROWS, COLUMNS, weights);
+    static const struct {
+        enum dtype type;
+        enum ternarise_method method;
+        uint64_t group; // with a scale that is the best for its trits
+    } cases[] = {
+        {DTYPE_Q2_0_G64, TERNARISE_LEAST_SQUARES, 64}, {DTYPE_TQ2_0, TERNARISE_LEAST_SQUARES, 256},
+        {DTYPE_I2_S, TERNARISE_LEAST_SQUARES, 0},      {DTYPE_Q2_0_G64, TERNARISE_BLOCK64, 0},
+        {DTYPE_PQ2_0, TERNARISE_BLOCK64, 128},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct pack_report report;
+        struct pack_options options = options_for((int)cases[i].type);
+        options.method = cases[i].method;
+        options.method_given = true;
+        assert_int_equal(pack("a.gguf", "even.gguf", &options, &report), TERN_OK);
+        options.importance = uneven_importance;
+        assert_int_equal(pack("a.gguf", "uneven.gguf", &options, &report), TERN_OK);
+        assert_true(weighted_error(weights, "uneven.gguf") < 0.98 * weighted_error(weights, "even.gguf"));
+        if (cases[i].group > 0) assert_best_scales(weights, "uneven.gguf", cases[i].group);
+    }
+}
+
 // 64 x 64 tiles with one scale each are exact in groups of 64; in groups of 128 they are merged and counted.
 static void tiles_stay_whole_in_groups_of_64(void **state)
 {
@@ -635,6 +714,7 @@ int main(void)
         TEST(embedding_and_head_have_their_types),
         TEST(names_of_types_are_read),
         TEST(least_squares_errs_least),
+        TEST(importance_weighs_errors),
         TEST(tiles_stay_whole_in_groups_of_64),
         TEST(threads_do_not_change_the_file),
         TEST(an_existing_file_stays),

@@ -56,16 +56,16 @@ static void bits_are_exact_without_zeros(void **state)
 
 // ---- Fits -------------------------------------------------------------------------------------------------------
 
-static double squared_error(const float *w, const uint8_t *codes, double scale, int n)
+static double squared_error(const float *w, const float *h, const uint8_t *codes, double scale, int n)
 {
     double sum = 0;
     for (int i = 0; i < n; i++)
-        sum += pow((double)w[i] - scale * (codes[i] - 1), 2);
+        sum += (double)h[i] * pow((double)w[i] - scale * (codes[i] - 1), 2);
     return sum;
 }
 
 // The smallest error of any of the 3^n vectors of trits, each with its own best scale.
-static double smallest_error(const float *w, int n)
+static double smallest_error(const float *w, const float *h, int n)
 {
     double best = INFINITY;
     int vectors = 1;
@@ -73,14 +73,13 @@ static double smallest_error(const float *w, int n)
         vectors *= 3;
     for (int v = 0; v < vectors; v++) {
         uint8_t codes[8];
-        double dot = 0;
-        int count = 0;
+        double dot = 0, all = 0;
         for (int i = 0, rest = v; i < n; i++, rest /= 3) {
             codes[i] = (uint8_t)(rest % 3);
-            dot += (double)w[i] * (codes[i] - 1);
-            count += codes[i] != 1;
+            dot += (double)h[i] * (double)w[i] * (codes[i] - 1);
+            all += (double)h[i] * (codes[i] != 1);
         }
-        best = fmin(best, squared_error(w, codes, count > 0 ? dot / count : 0, n));
+        best = fmin(best, squared_error(w, h, codes, all > 0 ? dot / all : 0, n));
     }
     return best;
 }
@@ -91,18 +90,20 @@ static void least_squares_is_the_optimum(void **state)
 {
     (void)state;
     enum { N = 8, ROUNDS = 200 };
-    uint32_t keys[2 * N];
+    uint64_t keys[2 * N];
     for (int round = 0; round < ROUNDS; round++) {
-        float w[N];
+        float w[N], h[N];
         double energy = 0;
         for (int i = 0; i < N; i++) {
             w[i] = round % 2 ? next_random() : next_random() * next_random() * next_random();
-            energy += (double)w[i] * (double)w[i];
+            h[i] = round % 4 < 2 ? 1 : next_random() * next_random() + 1;
+            energy += (double)h[i] * (double)w[i] * (double)w[i];
         }
         uint8_t codes[N];
-        struct ternary_fit fit = ternarise_fit(TERNARISE_LEAST_SQUARES, w, N, keys);
+        const float *importance = round % 4 < 2 ? NULL : h;
+        struct ternary_fit fit = ternarise_fit(TERNARISE_LEAST_SQUARES, w, importance, N, keys);
         ternarise_codes(w, N, fit.threshold, codes);
-        double error = squared_error(w, codes, (double)fit.scale, N), best = smallest_error(w, N);
+        double error = squared_error(w, h, codes, (double)fit.scale, N), best = smallest_error(w, h, N);
         assert_true(error >= best - 1e-12);
         assert_true(error <= best + energy * 0x1p-20);
     }
@@ -113,10 +114,10 @@ static void least_squares_sorts_long_groups(void **state)
     (void)state;
     enum { N = 4096 };
     static float w[N];
-    static uint32_t keys[2 * N];
+    static uint64_t keys[2 * N];
     for (int i = 0; i < N; i++)
         w[i] = i % 4 == 0 ? (float)(i % 8 ? -1 : 1) * (100 + (float)(i % 3)) : 0.001f * next_random();
-    struct ternary_fit fit = ternarise_fit(TERNARISE_LEAST_SQUARES, w, N, keys);
+    struct ternary_fit fit = ternarise_fit(TERNARISE_LEAST_SQUARES, w, NULL, N, keys);
     assert_float_equal(fit.scale, 101, 0.07); // the mean of 100, 101, 102, as a half
 }
 
@@ -125,7 +126,7 @@ static void absmean_rounds_to_the_mean_magnitude(void **state)
     (void)state;
     const float w[4] = {1, -0.5f, 0.25f, -0.25f}; // mean magnitude 0.5: 2, -1, 0.5, -0.5 of it
     uint8_t codes[4];
-    struct ternary_fit fit = ternarise_fit(TERNARISE_ABSMEAN, w, 4, NULL);
+    struct ternary_fit fit = ternarise_fit(TERNARISE_ABSMEAN, w, NULL, 4, NULL);
     assert_float_equal(fit.scale, 0.5f, 0);
     ternarise_codes(w, 4, fit.threshold, codes);
     assert_memory_equal(codes, ((uint8_t[]){2, 0, 1, 1}), 4); // halves round to even, 0
@@ -136,7 +137,7 @@ static void threshold_takes_the_mean_of_what_is_above(void **state)
     (void)state;
     const float w[4] = {1, -0.5f, 0.25f, -0.25f}; // threshold 0.35
     uint8_t codes[4];
-    struct ternary_fit fit = ternarise_fit(TERNARISE_THRESHOLD, w, 4, NULL);
+    struct ternary_fit fit = ternarise_fit(TERNARISE_THRESHOLD, w, NULL, 4, NULL);
     assert_float_equal(fit.threshold, 0.35f, 1e-7);
     assert_float_equal(fit.scale, 0.75f, 0);
     ternarise_codes(w, 4, fit.threshold, codes);
@@ -147,9 +148,9 @@ static void zeros_have_no_scale(void **state)
 {
     (void)state;
     const float w[3] = {0, 0, 0};
-    uint32_t keys[6];
+    uint64_t keys[6];
     for (int method = TERNARISE_LEAST_SQUARES; method <= TERNARISE_BLOCK64; method++)
-        assert_float_equal(ternarise_fit((enum ternarise_method)method, w, 3, keys).scale, 0, 0);
+        assert_float_equal(ternarise_fit((enum ternarise_method)method, w, NULL, 3, keys).scale, 0, 0);
     assert_float_equal(binarise_scale(w, 3), 0, 0);
 }
 
@@ -166,8 +167,10 @@ static void bits_have_the_mean_magnitude(void **state)
 static void the_best_scale_of_given_trits(void **state)
 {
     (void)state;
-    assert_float_equal(ternarise_scale_codes((float[]){1, -0.5f, 0.25f}, (uint8_t[]){2, 0, 1}, 3), 0.75f, 0);
-    assert_float_equal(ternarise_scale_codes((float[]){1, 2}, (uint8_t[]){1, 1}, 2), 0, 0);
+    assert_float_equal(ternarise_scale_codes((float[]){1, -0.5f, 0.25f}, NULL, (uint8_t[]){2, 0, 1}, 3), 0.75f, 0);
+    assert_float_equal(ternarise_scale_codes((float[]){1, -0.5f, 0.25f}, (float[]){3, 1, 9}, (uint8_t[]){2, 0, 1}, 3),
+                       0.875f, 0);
+    assert_float_equal(ternarise_scale_codes((float[]){1, 2}, NULL, (uint8_t[]){1, 1}, 2), 0, 0);
 }
 
 int main(void)

@@ -110,7 +110,7 @@ static void test_tree_of_odd_values(void **state)
 {
     (void)state;
     static const char text[] = "[1,null,\"x\",[],{},{\"type\":7},"
-                               "{\"type\":\"file\",\"path\":\"a\",\"size\":-1,\"lfs\":{\"oid\":\"abc\"}}]";
+                               "{\"type\":\"file\",\"path\":\"a\",\"size\":-5,\"lfs\":{\"oid\":\"abc\"}}]";
     struct tree tree;
     assert_int_equal(tree_parse(text, strlen(text), &tree), TERN_OK);
     assert_int_equal(tree.count, 1);
@@ -162,6 +162,7 @@ static void test_cache(void **state)
     struct cache_list list;
     write_file("hub/o/m/b-00002-of-00002.gguf", 20);
     write_file("hub/o/m/b-00001-of-00002.gguf", 10);
+    write_file("hub/o/m/c-00003-of-00003.gguf", 5); // the first is missing
     write_file("hub/o/m/c-00002-of-00003.gguf", 5);
     write_file("a.gguf", 3);
     assert_true(cache_holds(in_folder("a.gguf"), "https://h/x"));
@@ -174,7 +175,8 @@ static void test_cache(void **state)
     assert_string_equal(list.entries[1].path, "hub/o/m/b-00001-of-00002.gguf");
     assert_int_equal(list.entries[1].bytes, 30);
     assert_int_equal(list.entries[1].parts, 2);
-    assert_int_equal(list.entries[2].parts, 1);
+    assert_string_equal(list.entries[2].path, "hub/o/m/c-00002-of-00003.gguf");
+    assert_int_equal(list.entries[2].parts, 2);
     for (size_t i = 0; i < list.count; i++)
         assert_int_equal(cache_remove(folder, &list.entries[i]), TERN_OK);
     cache_free(&list);

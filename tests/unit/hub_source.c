@@ -56,6 +56,7 @@ static void test_pages_of_the_hub(void **state)
           "url/hub.example/own/model/resolve/v2/a.gguf");
     check(HUB ".org/own/model/blob/main/a.gguf", HUB ".org/own/model/blob/main/a.gguf",
           "url/hub.example.org/own/model/blob/main/a.gguf");
+    check(HUB ".own/model", HUB ".own/model", "url/hub.example.own/model.gguf");
     check_refused(HUB "/own/model/blob/main/../a.gguf", "a file's name is refused");
 }
 
