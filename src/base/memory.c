@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "base/memory.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -10,12 +9,12 @@ enum { CACHE_LINE = 64, HUGE_PAGE = 2 << 20 };
 
 void *memory_allocate(size_t bytes)
 {
-    size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : CACHE_LINE;
-    if (bytes > SIZE_MAX - alignment) return NULL;
-    size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-    void *data = aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
+    void *data;
+    if (posix_memalign(&data, bytes >= HUGE_PAGE ? HUGE_PAGE : CACHE_LINE, bytes) != 0) return NULL;
 #ifdef MADV_HUGEPAGE
-    if (data != NULL && alignment == HUGE_PAGE) madvise(data, rounded, MADV_HUGEPAGE); // advice: may be refused
+    // Only whole ones: a model has hundreds of matrices, and half a huge page left over in each is a hundred megabytes.
+    // It is advice, and may be refused.
+    if (bytes >= HUGE_PAGE) madvise(data, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
     return data;
 }
