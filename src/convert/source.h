@@ -27,8 +27,9 @@ struct source {
     void (*close_owner)(void *owner);
 };
 
-// Opens a GGUF file. Errors: as gguf_open(), UNSUPPORTED.
-tern_status source_open_gguf(const char *path, struct source *out);
+// Opens a GGUF file, of which I2_S tensors were packed on ARM if `i2_s_arm` (format/i2_s.h). Errors: as gguf_open(),
+// UNSUPPORTED.
+tern_status source_open_gguf(const char *path, bool i2_s_arm, struct source *out);
 
 // Opens a Hugging Face model: its folder, or its one .safetensors file beside config.json and tokenizer.json. Names,
 // keys and the order of rows become those of llama.cpp's converters. `pretokenizer`: as hf_tokenizer_read(). Errors:

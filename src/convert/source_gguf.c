@@ -1,6 +1,8 @@
 // GGUF files as a source: names, keys and the order of rows stay as they are.
 #include "convert/source.h"
 
+#include "format/i2_s.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,14 +45,16 @@ static void close_file(void *owner)
     gguf_close(owner);
 }
 
-tern_status source_open_gguf(const char *path, struct source *out)
+tern_status source_open_gguf(const char *path, bool i2_s_arm, struct source *out)
 {
     struct gguf_file *file;
     *out = (struct source){0};
     TRY(gguf_open(path, &file));
     *out = (struct source){.owner = file, .close_owner = close_file, .files = file->parts, .n_files = file->n_parts};
     out->path = strdup(path);
-    tern_status status = out->path != NULL ? list_tensors(file, out) : status_fail(TERN_NO_MEMORY, "no memory");
+    tern_status status = out->path != NULL ? TERN_OK : status_fail(TERN_NO_MEMORY, "no memory");
+    if (status == TERN_OK && i2_s_arm) status = i2_s_from_arm(file);
+    if (status == TERN_OK) status = list_tensors(file, out);
     if (status != TERN_OK) source_close(out);
     return status;
 }

@@ -513,6 +513,9 @@ void gguf_close(struct gguf_file *file)
     gguf_header_free(&owned);
     for (uint32_t i = 0; i < file->n_parts && !file->in_memory; i++)
         mapped_file_close(&file->parts[i]);
+    for (size_t i = 0; i < file->n_moved; i++)
+        free(file->moved[i]);
+    free(file->moved);
     free(file->tensors_by_name);
     free(file->parts);
     free(file->path);

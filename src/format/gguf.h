@@ -67,6 +67,8 @@ struct gguf_file {
     uint64_t file_bytes;                   // sum over parts
     const struct gguf_pair **pairs_by_key; // [n_pairs], sorted for gguf_find
     const struct tensor **tensors_by_name; // [n_tensors], sorted for gguf_find_tensor
+    uint8_t **moved;                       // [n_moved] data of tensors that lie here and not in a part; NULL: none do
+    size_t n_moved;
 };
 
 // Opens `path`. For NAME-00001-of-0000N.gguf the other parts are opened beside it; another part's name is refused with
