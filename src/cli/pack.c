@@ -19,7 +19,7 @@ enum scale_span { SCALE_GROUP, SCALE_TENSOR };
 struct pack_command {
     const char *type, *embedding_type, *head_type, *odd_type, *pretokenizer, *calibration;
     struct text_list rules;
-    int method, scale, lossless, force, threads, quiet, i2_s_arm;
+    int method, scale, lossless, force, threads, quiet, i2_s_order;
 };
 
 #define AT(field) offsetof(struct pack_command, field)
@@ -55,9 +55,9 @@ static const struct option options_pack[] = {
     {OPTION_HEADING, .help = "and"},
     {OPTION_TEXT, "--pre", "NAME", AT(pretokenizer),
      .help = "the pre-tokenizer of a Hugging Face model, where its tokenizer.json is not of a known kind"},
-    {OPTION_SET, "--i2s-arm", NULL, AT(i2_s_arm), 1,
-     .help = "INPUT's I2_S tensors were packed by bitnet.cpp on ARM, in another order than on x86; nothing in a file "
-             "says which"},
+    {OPTION_CHOICE, "--i2s", "x86|arm|sequential", AT(i2_s_order), 0, 0,
+     "how INPUT's I2_S tensors are packed, which nothing in a file says: by bitnet.cpp on x86 (the default) or ARM, or "
+     "four weights a byte in sequence"},
     {OPTION_SET, "-f, --force", NULL, AT(force), 1, .help = "replace OUTPUT if it is there"},
     {OPTION_SET, "-q, --quiet", NULL, AT(quiet), 1, .help = "no line for each matrix"},
     {OPTION_INTEGER, "--threads", "N", AT(threads), 0, LOADING_MAX_THREADS,
@@ -220,7 +220,7 @@ static bool read_options(struct pack_command *c, char **rules, struct pack_optio
         .tensor_scale = c->scale == SCALE_TENSOR,
         .lossless = c->lossless,
         .replace = c->force,
-        .i2_s_arm = c->i2_s_arm != 0,
+        .i2_s_order = (enum i2_s_order)c->i2_s_order,
         .pretokenizer = c->pretokenizer,
         .threads = c->threads,
     };

@@ -303,7 +303,7 @@ tern_status pack_run(const char *input, const char *output, const struct pack_op
     if (source_is_hf(input))
         TRY(source_open_hf(input, options->pretokenizer, &p.source));
     else
-        TRY(source_open_gguf(input, options->i2_s_arm, &p.source));
+        TRY(source_open_gguf(input, options->i2_s_order, &p.source));
     tern_status status = run(&p, output);
     output_file_close(&p.file);
     if (p.pool != NULL) pool_close(p.pool);

@@ -31,10 +31,10 @@ struct pack_options {
     enum ternarise_method method;
     bool tensor_scale; // one scale for a whole matrix
     bool lossless;
-    bool replace;             // an existing output
-    bool i2_s_arm;            // I2_S tensors of a GGUF input were packed on ARM
-    const char *pretokenizer; // of a Hugging Face model, where its files do not say it; NULL
-    int threads;              // 0: one for each core
+    bool replace;               // an existing output
+    enum i2_s_order i2_s_order; // of a GGUF input
+    const char *pretokenizer;   // of a Hugging Face model, where its files do not say it; NULL
+    int threads;                // 0: one for each core
     // The importance of a matrix's columns for least squares, [columns]; NULL: all alike. May itself be NULL.
     const float *(*importance)(void *context, const char *name, uint64_t columns);
     void *importance_context;

@@ -3,6 +3,7 @@
 #define CONVERT_SOURCE_H
 
 #include "convert/gguf_writer.h"
+#include "format/i2_s.h"
 
 struct source_tensor {
     struct tensor tensor; // name as in the output; type and bytes as in the input, dims as in the output
@@ -27,9 +28,8 @@ struct source {
     void (*close_owner)(void *owner);
 };
 
-// Opens a GGUF file, of which I2_S tensors were packed on ARM if `i2_s_arm` (format/i2_s.h). Errors: as gguf_open(),
-// UNSUPPORTED.
-tern_status source_open_gguf(const char *path, bool i2_s_arm, struct source *out);
+// Opens a GGUF file, whose I2_S tensors are packed in `i2_s_order`. Errors: as gguf_open(), UNSUPPORTED.
+tern_status source_open_gguf(const char *path, enum i2_s_order i2_s_order, struct source *out);
 
 // Opens a Hugging Face model: its folder, or its one .safetensors file beside config.json and tokenizer.json. Names,
 // keys and the order of rows become those of llama.cpp's converters. `pretokenizer`: as hf_tokenizer_read(). Errors:

@@ -1,8 +1,6 @@
 // GGUF files as a source: names, keys and the order of rows stay as they are.
 #include "convert/source.h"
 
-#include "format/i2_s.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +43,7 @@ static void close_file(void *owner)
     gguf_close(owner);
 }
 
-tern_status source_open_gguf(const char *path, bool i2_s_arm, struct source *out)
+tern_status source_open_gguf(const char *path, enum i2_s_order i2_s_order, struct source *out)
 {
     struct gguf_file *file;
     *out = (struct source){0};
@@ -53,7 +51,7 @@ tern_status source_open_gguf(const char *path, bool i2_s_arm, struct source *out
     *out = (struct source){.owner = file, .close_owner = close_file, .files = file->parts, .n_files = file->n_parts};
     out->path = strdup(path);
     tern_status status = out->path != NULL ? TERN_OK : status_fail(TERN_NO_MEMORY, "no memory");
-    if (status == TERN_OK && i2_s_arm) status = i2_s_from_arm(file);
+    if (status == TERN_OK) status = i2_s_reorder(file, i2_s_order);
     if (status == TERN_OK) status = list_tensors(file, out);
     if (status != TERN_OK) source_close(out);
     return status;
