@@ -49,6 +49,7 @@ typedef enum tern_status {
     TERN_NO_MEMORY,
     TERN_LIMIT,     // a bound was reached: context length, template steps, nesting depth, ...
     TERN_CANCELLED, // tern_session_cancel() or a callback asked to stop
+    TERN_BUSY,      // too much is waiting already; worth asking again later
 } tern_status;
 
 // What went wrong in this thread's last failing call; "" before any.
