@@ -15,8 +15,8 @@ struct cpu_features {
 
 struct cpu_features cpu_detect(void);
 
-// Physical cores this process may run on: affinity mask and control-group quota counted, hyperthreads not.
-// >= 1.
+// Threads to compute with: physical cores this process may run on, affinity mask and control-group quota counted,
+// hyperthreads not (machine.h has the parts). >= 1.
 int cpu_cores(void);
 
 // Bytes of memory this process could still take (control-group limit counted); 0 if unknown.
