@@ -1,0 +1,346 @@
+#include "text/constraint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/constraint_frame.h"
+#include "text/constraint_gbnf.h"
+#include "text/constraint_machine.h"
+#include "text/constraint_vocabulary.h"
+
+struct constraint {
+    const struct constraint_vocabulary *vocabulary;
+    struct grammar grammar;
+    uint32_t free_part; // its node, if any token at all may come there; otherwise GRAMMAR_NONE
+};
+
+enum { MASKS_KEPT = 32 };
+
+struct kept_mask {
+    uint32_t state; // rounded; MACHINE_DEAD: none is kept here
+    uint32_t *bits; // [words] NULL until it is needed
+    uint64_t used;  // when
+};
+
+struct constraint_state {
+    const struct constraint *constraint;
+    struct machine machine;
+    uint32_t now, free_part; // states of the machine; free_part is MACHINE_DEAD if there is none
+    bool ended;              // an end token came
+    uint32_t *path;          // [longest token + 1] the states along the way into the trie
+    struct kept_mask masks[MASKS_KEPT];
+    uint64_t clock;
+};
+
+// ---- Compiling ------------------------------------------------------------------------------------------------------
+
+static tern_status new_constraint(const struct constraint_vocabulary *vocabulary, struct constraint **out)
+{
+    struct constraint *constraint = calloc(1, sizeof *constraint);
+    if (!constraint) return status_fail(TERN_NO_MEMORY, "no memory for a constraint");
+    constraint->vocabulary = vocabulary;
+    constraint->free_part = GRAMMAR_NONE;
+    *out = constraint;
+    return grammar_begin(&constraint->grammar);
+}
+
+void constraint_close(struct constraint *constraint)
+{
+    if (!constraint) return;
+    grammar_free(&constraint->grammar);
+    free(constraint);
+}
+
+static tern_status check_free_part(struct constraint *constraint, uint32_t node);
+
+// The options around the rule, and all that is left to do.
+static tern_status complete(struct constraint *constraint, uint32_t rule, const struct constraint_options *options)
+{
+    uint32_t free_part;
+    TRY(constraint_frame(&constraint->grammar, rule, options, &free_part));
+    TRY(grammar_finish(&constraint->grammar, &constraint->vocabulary->available));
+    return free_part == GRAMMAR_NONE ? TERN_OK : check_free_part(constraint, free_part);
+}
+
+static tern_status open_grammar(struct constraint *constraint, const char *text, size_t length,
+                                const struct constraint_options *options)
+{
+    uint32_t rule;
+    TRY(gbnf_compile(&constraint->grammar, text, length, &rule));
+    return complete(constraint, rule, options);
+}
+
+static tern_status hand_over(tern_status status, struct constraint *constraint, struct constraint **out)
+{
+    *out = status == TERN_OK ? constraint : NULL;
+    if (status != TERN_OK) constraint_close(constraint);
+    return status;
+}
+
+tern_status constraint_open_grammar(const struct constraint_vocabulary *vocabulary, const char *grammar, size_t length,
+                                    const struct constraint_options *options, struct constraint **out)
+{
+    struct constraint *constraint = NULL;
+    tern_status status = new_constraint(vocabulary, &constraint);
+    if (status == TERN_OK) status = open_grammar(constraint, grammar, length, options);
+    return hand_over(status, constraint, out);
+}
+
+tern_status constraint_open_json(const struct constraint_vocabulary *vocabulary,
+                                 const struct constraint_options *options, struct constraint **out)
+{
+    static const char little[] = "ws ::= (\" \" | \"\\n\" [ \\t]{0,20})?\n", none[] = "ws ::= \"\"\n";
+    static const char rest[] =
+        "root ::= ws object\n"
+        "object ::= \"{\" (ws member (\",\" ws member)*)? ws \"}\"\n"
+        "member ::= string \":\" ws value\n"
+        "array ::= \"[\" (ws value (\",\" ws value)*)? ws \"]\"\n"
+        "value ::= object | array | string | number | \"true\" | \"false\" | \"null\"\n"
+        "string ::= \"\\\"\" ([^\\\"\\\\\\x00-\\x1F] | \"\\\\\" [\"\\\\/bfnrt])* \"\\\"\"\n"
+        "number ::= \"-\"? (\"0\" | [1-9] [0-9]{0,14}) (\".\" [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?\n";
+    char text[1024];
+    bool compact = options && options->no_whitespace;
+    int length = snprintf(text, sizeof text, "%s%s", compact ? none : little, rest);
+    return constraint_open_grammar(vocabulary, text, (size_t)length, options, out);
+}
+
+tern_status constraint_open_schema(const struct constraint_vocabulary *vocabulary, const char *schema, size_t length,
+                                   const struct constraint_options *options, struct constraint **out)
+{
+    (void)vocabulary, (void)schema, (void)length, (void)options;
+    *out = NULL;
+    return status_fail(TERN_UNSUPPORTED, "JSON Schema is not supported");
+}
+
+// ---- The way through ------------------------------------------------------------------------------------------------
+
+static tern_status enter(struct constraint_state *s)
+{
+    const struct constraint *c = s->constraint;
+    TRY(machine_begin(&c->grammar, &s->machine));
+    if (c->free_part != GRAMMAR_NONE) TRY(machine_enter(&s->machine, c->free_part, &s->free_part));
+    return machine_enter(&s->machine, c->grammar.root, &s->now);
+}
+
+tern_status constraint_begin(const struct constraint *constraint, struct constraint_state **out)
+{
+    *out = NULL;
+    struct constraint_state *s = calloc(1, sizeof *s);
+    if (!s) return status_fail(TERN_NO_MEMORY, "no memory for the state of a constraint");
+    s->constraint = constraint;
+    s->path = malloc((constraint->vocabulary->longest + 1) * sizeof *s->path);
+    tern_status status = s->path ? enter(s) : status_fail(TERN_NO_MEMORY, "no memory for the state of a constraint");
+    if (status != TERN_OK) {
+        constraint_end(s);
+        return status;
+    }
+    *out = s;
+    return TERN_OK;
+}
+
+void constraint_end(struct constraint_state *s)
+{
+    if (!s) return;
+    for (int i = 0; i < MASKS_KEPT; i++) {
+        free(s->masks[i].bits);
+    }
+    machine_free(&s->machine);
+    free(s->path);
+    free(s);
+}
+
+bool constraint_is_free(const struct constraint_state *s)
+{
+    return !s->ended && s->free_part != MACHINE_DEAD && s->now == s->free_part;
+}
+
+bool constraint_may_end(const struct constraint_state *s)
+{
+    return s->ended || s->machine.states[s->now].accepts;
+}
+
+bool constraint_must_end(const struct constraint_state *s)
+{
+    return s->ended || (s->machine.states[s->now].accepts && s->machine.states[s->now].count == 0);
+}
+
+// What was found out about states is forgotten when there is too much of it.
+static tern_status make_room(struct constraint_state *s)
+{
+    s->machine.effort = 0;
+    if (!machine_is_full(&s->machine)) return TERN_OK;
+    for (int i = 0; i < MASKS_KEPT; i++) {
+        s->masks[i].state = MACHINE_DEAD;
+    }
+    TRY(machine_forget(&s->machine, &s->now));
+    return s->free_part == MACHINE_DEAD ? TERN_OK : machine_enter(&s->machine, s->constraint->free_part, &s->free_part);
+}
+
+// The state behind the token; MACHINE_DEAD if it is not allowed.
+static tern_status walk_token(struct constraint_state *s, tern_token token, uint32_t *out)
+{
+    const struct tokenizer *tokenizer = s->constraint->vocabulary->tokenizer;
+    size_t length;
+    const char *bytes = tokenizer_token_bytes(tokenizer, token, &length);
+    *out = MACHINE_DEAD;
+    if (!bytes || length == 0 || tokenizer_is_control(tokenizer, token)) return TERN_OK;
+    *out = s->now;
+    for (size_t i = 0; i < length && *out != MACHINE_DEAD; i++) {
+        TRY(machine_step(&s->machine, *out, (uint8_t)bytes[i], out));
+    }
+    return TERN_OK;
+}
+
+static bool is_token(const struct constraint_state *s, tern_token token)
+{
+    return token >= 0 && token < s->constraint->vocabulary->n_tokens;
+}
+
+bool constraint_allows(struct constraint_state *s, tern_token token)
+{
+    uint32_t next;
+    if (s->ended || !is_token(s, token)) return false;
+    if (constraint_is_free(s)) return true;
+    if (tokenizer_is_end(s->constraint->vocabulary->tokenizer, token)) return constraint_may_end(s);
+    return make_room(s) == TERN_OK && walk_token(s, token, &next) == TERN_OK && next != MACHINE_DEAD;
+}
+
+static tern_status accept_text(struct constraint_state *s, tern_token token)
+{
+    uint32_t next;
+    TRY(make_room(s));
+    TRY(walk_token(s, token, &next));
+    if (next != MACHINE_DEAD) return s->now = next, TERN_OK;
+    if (constraint_is_free(s)) return TERN_OK; // a control token, or one without bytes
+    return status_fail(TERN_INVALID, "constraint: token %d is not allowed here", token);
+}
+
+tern_status constraint_accept(struct constraint_state *s, tern_token token)
+{
+    if (s->ended || !is_token(s, token))
+        return status_fail(TERN_INVALID, "constraint: token %d %s", token,
+                           s->ended ? "after the end" : "is not in the vocabulary");
+    if (!tokenizer_is_end(s->constraint->vocabulary->tokenizer, token)) return accept_text(s, token);
+    if (!constraint_may_end(s))
+        return status_fail(TERN_INVALID, "constraint: token %d ends the answer before it is complete", token);
+    s->ended = true;
+    return TERN_OK;
+}
+
+// ---- Masks ----------------------------------------------------------------------------------------------------------
+
+static size_t mask_words(int32_t n)
+{
+    return ((size_t)n + 31) / 32;
+}
+
+static void set_bit(uint32_t *mask, tern_token token)
+{
+    mask[token / 32] |= UINT32_C(1) << (token % 32);
+}
+
+// All tokens of the trie that can be read from the state path[0].
+static tern_status walk_trie(struct machine *m, const struct constraint_vocabulary *v, uint32_t *path, uint32_t *mask)
+{
+    for (size_t i = 0; i < v->n_nodes;) {
+        const struct trie_node *node = &v->nodes[i];
+        uint32_t next;
+        TRY(machine_step(m, path[node->depth], node->byte, &next));
+        if (next == MACHINE_DEAD) {
+            i = node->skip;
+            continue;
+        }
+        path[node->depth + 1] = next;
+        for (tern_token token = node->token; token >= 0; token = v->same[token]) {
+            set_bit(mask, token);
+        }
+        i++;
+    }
+    return TERN_OK;
+}
+
+static tern_status find_mask(struct constraint_state *s, uint32_t state, struct kept_mask *out)
+{
+    const struct constraint_vocabulary *v = s->constraint->vocabulary;
+    size_t words = mask_words(v->n_tokens);
+    out->state = MACHINE_DEAD;
+    if (!out->bits) out->bits = malloc((words + 1) * sizeof *out->bits);
+    if (!out->bits) return status_fail(TERN_NO_MEMORY, "no memory for a mask of %d tokens", v->n_tokens);
+    memset(out->bits, 0, words * sizeof *out->bits);
+    s->path[0] = state;
+    TRY(walk_trie(&s->machine, v, s->path, out->bits));
+    for (size_t i = 0; s->machine.states[state].accepts && i < v->n_ends; i++) {
+        set_bit(out->bits, v->ends[i]);
+    }
+    out->state = state;
+    return TERN_OK;
+}
+
+// The mask of the state, if it is kept, or the one unused for longest.
+static struct kept_mask *choose_mask(struct constraint_state *s, uint32_t state)
+{
+    struct kept_mask *oldest = &s->masks[0];
+    for (int i = 0; i < MASKS_KEPT; i++) {
+        if (s->masks[i].state == state) return &s->masks[i];
+        if (s->masks[i].used < oldest->used) oldest = &s->masks[i];
+    }
+    return oldest;
+}
+
+static void copy_mask(const uint32_t *bits, int32_t n_bits, uint32_t *mask, int32_t n_vocabulary)
+{
+    size_t words = mask_words(n_vocabulary), known = mask_words(n_bits);
+    memcpy(mask, bits, (words < known ? words : known) * sizeof *mask);
+    if (words > known) memset(mask + known, 0, (words - known) * sizeof *mask);
+    if (words <= known && n_vocabulary % 32) mask[words - 1] &= (UINT32_C(1) << (n_vocabulary % 32)) - 1;
+}
+
+// Every token of the vocabulary.
+static void fill_mask(uint32_t *mask, int32_t n_tokens, int32_t n_vocabulary)
+{
+    memset(mask, 0, mask_words(n_vocabulary) * sizeof *mask);
+    for (tern_token token = 0; token < n_tokens && token < n_vocabulary; token++) {
+        set_bit(mask, token);
+    }
+}
+
+tern_status constraint_mask(struct constraint_state *s, uint32_t *mask, int32_t n_vocabulary)
+{
+    const struct constraint_vocabulary *v = s->constraint->vocabulary;
+    uint32_t state;
+    if (n_vocabulary <= 0) return status_fail(TERN_INVALID, "constraint: a mask of %d tokens", n_vocabulary);
+    if (constraint_is_free(s)) return fill_mask(mask, v->n_tokens, n_vocabulary), TERN_OK;
+    if (s->ended) return memset(mask, 0, mask_words(n_vocabulary) * sizeof *mask), TERN_OK;
+    TRY(make_room(s));
+    TRY(machine_round_counts(&s->machine, s->now, v->longest + 1, &state));
+    struct kept_mask *kept = choose_mask(s, state);
+    if (kept->state != state) TRY(find_mask(s, state, kept));
+    kept->used = ++s->clock;
+    copy_mask(kept->bits, v->n_tokens, mask, n_vocabulary);
+    return TERN_OK;
+}
+
+// ---- The free part --------------------------------------------------------------------------------------------------
+
+// Whether all tokens are allowed at the free part's beginning: not if one holds a trigger and something behind it that
+// cannot come there.
+static tern_status check_free_part(struct constraint *constraint, uint32_t node)
+{
+    struct constraint_state *s;
+    struct kept_mask all = {.state = MACHINE_DEAD};
+    const struct constraint_vocabulary *v = constraint->vocabulary;
+    TRY(constraint_begin(constraint, &s));
+    uint32_t state;
+    tern_status status = machine_enter(&s->machine, node, &state);
+    if (status == TERN_OK) status = find_mask(s, state, &all);
+    bool every = status == TERN_OK;
+    for (size_t i = 0; every && i < v->n_nodes; i++) {
+        tern_token token = v->nodes[i].token;
+        every = token < 0 || (all.bits[token / 32] >> (token % 32) & 1);
+    }
+    if (every) constraint->free_part = node;
+    free(all.bits);
+    constraint_end(s);
+    return status;
+}

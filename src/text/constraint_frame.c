@@ -1,0 +1,157 @@
+// What stands around the constrained part of an answer.
+#include "text/constraint_frame.h"
+
+#include <string.h>
+
+#include "text/constraint_memory.h"
+
+enum { MAX_TRIGGERS = 256, MAX_TRIGGER_BYTES = 4096 };
+
+// The free part is the automaton of Aho and Corasick (1975): a state for each beginning of a trigger, the longest one
+// that the text ends with.
+struct search {
+    struct arena arena;
+    uint16_t (*next)[256]; // [n_states]
+    uint16_t *shorter;     // [n_states] the longest proper end of it that is a state
+    bool *found;           // [n_states] a trigger ends here
+    size_t n_states, room;
+};
+
+static tern_status add_trigger(struct search *s, const char *trigger)
+{
+    size_t state = 0;
+    if (!*trigger) return status_fail(TERN_INVALID, "constraint: a trigger is empty");
+    for (; *trigger; trigger++) {
+        uint16_t *next = &s->next[state][(uint8_t)*trigger];
+        if (!*next) *next = (uint16_t)s->n_states++;
+        state = *next;
+    }
+    s->found[state] = true;
+    return TERN_OK;
+}
+
+// Fills in the steps that leave a trigger's way, in the order of the states' lengths.
+static tern_status complete_search(struct search *s)
+{
+    uint16_t *queue;
+    size_t head = 0, tail = 0;
+    TRY(arena_alloc(&s->arena, s->n_states, sizeof *queue, &queue));
+    for (int byte = 0; byte < 256; byte++) {
+        if (s->next[0][byte]) queue[tail++] = s->next[0][byte];
+    }
+    while (head < tail) {
+        uint16_t state = queue[head++], shorter = s->shorter[state];
+        s->found[state] |= s->found[shorter];
+        for (int byte = 0; byte < 256; byte++) {
+            uint16_t *next = &s->next[state][byte];
+            if (*next) {
+                s->shorter[*next] = s->next[shorter][byte];
+                queue[tail++] = *next;
+            } else {
+                *next = s->next[shorter][byte];
+            }
+        }
+    }
+    return TERN_OK;
+}
+
+static tern_status build_search(struct search *s, const struct constraint_options *options)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < options->n_triggers; i++) {
+        bytes += strlen(options->triggers[i]);
+        if (i >= MAX_TRIGGERS || bytes > MAX_TRIGGER_BYTES)
+            return status_fail(TERN_LIMIT, "constraint: more than %d triggers, or %d bytes of them", MAX_TRIGGERS,
+                               MAX_TRIGGER_BYTES);
+    }
+    s->room = bytes + 1;
+    s->n_states = 1;
+    TRY(arena_alloc(&s->arena, s->room, sizeof *s->next, &s->next));
+    TRY(arena_alloc(&s->arena, s->room, sizeof *s->shorter, &s->shorter));
+    TRY(arena_alloc(&s->arena, s->room, sizeof *s->found, &s->found));
+    for (size_t i = 0; i < options->n_triggers; i++) {
+        TRY(add_trigger(s, options->triggers[i]));
+    }
+    return complete_search(s);
+}
+
+// The branches of one state: bytes that lead to the same state together.
+static tern_status fill_state(struct grammar *g, const struct search *s, const uint32_t *nodes, size_t state,
+                              uint32_t found, bool may_end)
+{
+    uint32_t targets[257];
+    size_t count = 0;
+    bool done[256] = {false};
+    for (int byte = 0; byte < 256; byte++) {
+        uint16_t to = s->next[state][byte];
+        struct byte_set set = {0};
+        if (done[byte]) continue;
+        for (int other = byte; other < 256; other++) {
+            if (s->next[state][other] != to) continue;
+            byte_set_add(&set, (unsigned)other, (unsigned)other);
+            done[other] = true;
+        }
+        TRY(grammar_bytes(g, &set, s->found[to] ? found : nodes[to], &targets[count++]));
+    }
+    if (may_end) targets[count++] = grammar_end();
+    return grammar_split_fill(g, nodes[state], targets, count);
+}
+
+// `start`: a split without targets. `found`: what comes behind a trigger.
+static tern_status build_free_part(struct grammar *g, struct search *s, uint32_t start, uint32_t found, bool may_end)
+{
+    uint32_t *nodes;
+    TRY(arena_alloc(&s->arena, s->n_states, sizeof *nodes, &nodes));
+    nodes[0] = start;
+    for (size_t i = 1; i < s->n_states; i++) {
+        TRY(grammar_split_later(g, &nodes[i]));
+    }
+    for (size_t i = 0; i < s->n_states; i++) {
+        TRY(fill_state(g, s, nodes, i, found, may_end));
+    }
+    return TERN_OK;
+}
+
+static tern_status build_constrained(struct grammar *g, uint32_t rule, const struct constraint_options *options,
+                                     uint32_t next, uint32_t *out)
+{
+    if (options->suffix) TRY(grammar_literal(g, options->suffix, strlen(options->suffix), next, &next));
+    return grammar_call(g, rule, next, out);
+}
+
+// The first free part may differ from those after it: it may have to find a trigger.
+static tern_status build_triggered(struct grammar *g, struct search *s, uint32_t rule,
+                                   const struct constraint_options *options, uint32_t *out, uint32_t *free_part)
+{
+    uint32_t first, later = grammar_end(), constrained;
+    TRY(build_search(s, options));
+    TRY(grammar_split_later(g, &first));
+    if (options->repeat) later = first;
+    if (options->repeat && options->must_trigger) TRY(grammar_split_later(g, &later));
+    TRY(build_constrained(g, rule, options, later, &constrained));
+    TRY(build_free_part(g, s, first, constrained, !options->must_trigger));
+    if (options->repeat && options->must_trigger) TRY(build_free_part(g, s, later, constrained, true));
+    *out = first;
+    *free_part = !options->must_trigger ? first : options->repeat ? later : GRAMMAR_NONE;
+    return TERN_OK;
+}
+
+tern_status constraint_frame(struct grammar *g, uint32_t rule, const struct constraint_options *options,
+                             uint32_t *free_part)
+{
+    static const struct constraint_options none = {.n_triggers = 0};
+    struct search search = {.n_states = 0};
+    uint32_t node;
+    tern_status status;
+    *free_part = GRAMMAR_NONE;
+    if (!options) options = &none;
+    if (options->n_triggers == 0 && (options->repeat || options->must_trigger))
+        return status_fail(TERN_INVALID, "constraint: repeat and must_trigger need a trigger");
+    status = options->n_triggers ? build_triggered(g, &search, rule, options, &node, free_part)
+                                 : build_constrained(g, rule, options, grammar_end(), &node);
+    arena_free(&search.arena);
+    if (status != TERN_OK) return status;
+    if (options->prefix) TRY(grammar_literal(g, options->prefix, strlen(options->prefix), node, &node));
+    g->root = node;
+    return TERN_OK;
+}
