@@ -104,10 +104,11 @@ TERN_API const char *tern_token_text(const tern_model *model, tern_token token, 
 TERN_API bool tern_token_is_end(const tern_model *model, tern_token token);
 
 typedef struct tern_message {
-    const char *role;       // "system", "user", "assistant", "tool"
-    const char *content;    // UTF-8
-    const char *reasoning;  // assistant's thinking, apart from its content; NULL if none
-    const char *tool_calls; // JSON array text as in the OpenAI API; NULL if none
+    const char *role;         // "system", "user", "assistant", "tool"
+    const char *content;      // UTF-8
+    const char *reasoning;    // assistant's thinking, apart from its content; NULL if none
+    const char *tool_calls;   // JSON array text as in the OpenAI API; NULL if none
+    const char *tool_call_id; // of a tool's result: the call that it answers; NULL if none
 } tern_message;
 
 typedef struct tern_chat_options {

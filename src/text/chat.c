@@ -29,6 +29,7 @@ static tern_status message_value(struct run *run, const tern_message *message, s
     TRY(set_text(run, out->dict, "role", message->role));
     TRY(set_text(run, out->dict, "content", message->content));
     if (message->reasoning) TRY(set_text(run, out->dict, "reasoning_content", message->reasoning));
+    if (message->tool_call_id) TRY(set_text(run, out->dict, "tool_call_id", message->tool_call_id));
     if (!message->tool_calls) return TERN_OK;
     TRY(parse_text(run, "tool_calls", message->tool_calls, VALUE_LIST, &calls));
     return dict_set_text(run, out->dict, "tool_calls", calls);

@@ -17,6 +17,7 @@ struct reply_style {
     const char *call_open, *call_close;   // around one call's JSON, or a list of them; call_close may be ""
     const char *name_key, *arguments_key; // of that JSON: "name", "arguments" or "parameters"
     bool call_is_list;                    // calls are written as a JSON array (either way is understood)
+    bool short_ids;                       // ids of calls must be 9 letters and digits in the template's eyes
     bool call_is_bare;                    // an answer that begins with a call's JSON, without marks, is one too
     bool
         shows_tools; // the template tells the model of its tools; if not, a system text must, and the marks are Hermes'

@@ -66,6 +66,7 @@ static void detect_calls(const char *text, size_t length, struct reply_style *st
         style->call_is_list = formats[i].list;
         style->call_is_bare = formats[i].bare;
         style->shows_tools = true;
+        style->short_ids = contains(text, length, "|length != 9");
         return;
     }
 }

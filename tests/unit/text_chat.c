@@ -46,6 +46,9 @@ static void messages_are_dicts(void **state)
                 "{\"role\": \"assistant\", \"content\": null, \"reasoning_content\": \"hm\", "
                 "\"tool_calls\": [{\"function\": {\"name\": \"f\", \"arguments\": {\"x\": 1}}}]}]");
     expect_text("{{ messages[2].tool_calls[0].function.arguments.x + 1 }}", conversation, 3, NULL, "2");
+    const tern_message result = {.role = "tool", .content = "7", .tool_call_id = "a1"};
+    expect_text("{{ messages | tojson }}", &result, 1, NULL,
+                "[{\"role\": \"tool\", \"content\": \"7\", \"tool_call_id\": \"a1\"}]");
 }
 
 static void variables_have_defaults(void **state)

@@ -149,7 +149,7 @@ static void styles_are_read_off_real_templates(void **state)
     assert_string_equal(style.call_open, "<tool_call>");
     assert_string_equal(style.call_close, "</tool_call>");
     assert_string_equal(style.arguments_key, "arguments");
-    assert_true(style.shows_tools && !style.call_is_list && !style.call_is_bare);
+    assert_true(style.shows_tools && !style.call_is_list && !style.call_is_bare && !style.short_ids);
 
     style = style_of("golden/template/qwen2_5.jinja");
     assert_null(style.think_open);
@@ -160,7 +160,7 @@ static void styles_are_read_off_real_templates(void **state)
     assert_null(style.think_open);
     assert_string_equal(style.call_open, "[TOOL_CALLS]");
     assert_string_equal(style.call_close, "");
-    assert_true(style.shows_tools && style.call_is_list);
+    assert_true(style.shows_tools && style.call_is_list && style.short_ids);
 
     style = llama();
     assert_string_equal(style.call_open, "<|python_tag|>");

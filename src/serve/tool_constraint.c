@@ -1,0 +1,94 @@
+#include "serve/tool_constraint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "serve/tool_schema.h"
+
+static tern_status open_schema(const struct constraint_vocabulary *vocabulary, json_t *schema,
+                               const struct constraint_options *options, struct constraint **out)
+{
+    char *text = json_dumps(schema, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_decref(schema);
+    if (text == NULL) return status_fail(TERN_NO_MEMORY, "no memory for the schema of tool calls");
+    tern_status status = constraint_open_schema(vocabulary, text, strlen(text), options, out);
+    free(text);
+    return status;
+}
+
+// The one of the tools that is the reason for `status`, or the same status again.
+static tern_status blame_tool(const struct constraint_vocabulary *vocabulary, const json_t *tool)
+{
+    struct constraint *constraint;
+    tern_status status = open_schema(vocabulary, tool_parameters(tool), NULL, &constraint);
+    if (status != TERN_OK) return status_prefix(status, "tool \"%s\": ", tool_name(tool));
+    constraint_close(constraint);
+    return TERN_OK;
+}
+
+static bool is_strict(const json_t *tool)
+{
+    return json_is_true(json_object_get(tool_function(tool), "strict"));
+}
+
+// Sets loose[i] for the tools that may have anything for arguments, since their schemas cannot be enforced. Fails for
+// those that may not.
+static tern_status loosen_tools(const struct constraint_vocabulary *vocabulary, const json_t *tools, bool *loose)
+{
+    size_t index;
+    json_t *tool;
+    json_array_foreach(tools, index, tool)
+    {
+        tern_status status = blame_tool(vocabulary, tool);
+        loose[index] = status == TERN_UNSUPPORTED && !is_strict(tool);
+        if (status != TERN_OK && !loose[index]) return status;
+    }
+    return TERN_OK;
+}
+
+struct tool_request {
+    const struct constraint_vocabulary *vocabulary;
+    const struct reply_style *style;
+    const struct generation_request *request;
+    struct constraint_options options;
+    bool loose[GENERATION_MAX_TOOLS];
+};
+
+static tern_status open_calls(struct tool_request *t, struct constraint **out)
+{
+    const struct generation_request *request = t->request;
+    const char *name = request->tool_choice == TOOL_CHOICE_NAMED ? request->tool_name : NULL;
+    json_t *schema = tool_schema(t->style, request->tools, name, request->one_call, t->loose);
+    return open_schema(t->vocabulary, schema, &t->options, out);
+}
+
+// Where a call begins and what comes after it. An answer that must be a call begins with one, unless it thinks first.
+static void set_marks(struct tool_request *t, const char *const *call_open, bool thinks)
+{
+    const struct reply_style *style = t->style;
+    struct constraint_options *options = &t->options;
+    bool must = t->request->tool_choice != TOOL_CHOICE_AUTO;
+    if (must && style->call_is_bare) return;
+    options->triggers = call_open;
+    options->n_triggers = 1;
+    options->must_trigger = must;
+    options->prefix = must && !thinks ? *call_open : NULL;
+    options->suffix = style->call_close[0] == '\0' ? NULL : style->call_close;
+    options->repeat = !t->request->one_call && !style->call_is_list && !style->call_is_bare;
+}
+
+tern_status tool_constraint_open(const struct constraint_vocabulary *vocabulary, const struct reply_style *style,
+                                 const struct generation_request *request, const char *think_close,
+                                 struct constraint **out)
+{
+    *out = NULL;
+    if (json_array_size(request->tools) == 0 || request->tool_choice == TOOL_CHOICE_NONE) return TERN_OK;
+    if (request->format != FORMAT_TEXT)
+        return status_fail(TERN_INVALID, "tools and a format of the answer cannot be had together");
+    struct tool_request t = {.vocabulary = vocabulary, .style = style, .request = request};
+    set_marks(&t, &style->call_open, think_close != NULL);
+    tern_status status = open_calls(&t, out);
+    if (status == TERN_OK || status == TERN_NO_MEMORY) return status;
+    TRY(loosen_tools(vocabulary, request->tools, t.loose));
+    return open_calls(&t, out);
+}

@@ -1,0 +1,22 @@
+// What an answer with tools must look like.
+#ifndef SERVE_TOOL_CONSTRAINT_H
+#define SERVE_TOOL_CONSTRAINT_H
+
+#include "serve/generation.h"
+#include "text/constraint.h"
+
+// *out is NULL if nothing needs to be constrained: no tools, or tool_choice "none". think_close: the answer begins with
+// thinking that ends with this string, NULL if it does not.
+//
+// With tool_choice "auto" a call begins where the model writes its mark, and from there on it can only become a call of
+// one of the tools with arguments that its schema allows (calls without a mark, as Llama 3 writes them, are free). A
+// tool whose schema has what cannot be enforced may be given any JSON object, unless it is `strict`: then that is an
+// error.
+//
+// Errors: UNSUPPORTED, INVALID, LIMIT as constraint_open_schema(), with the tool's name before; INVALID also for a
+// response format beside the tools; NO_MEMORY.
+tern_status tool_constraint_open(const struct constraint_vocabulary *vocabulary, const struct reply_style *style,
+                                 const struct generation_request *request, const char *think_close,
+                                 struct constraint **out);
+
+#endif

@@ -1,0 +1,130 @@
+#include "serve/tool_schema.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DEFINITION_BYTES = 32 };
+
+const json_t *tool_function(const json_t *tool)
+{
+    const json_t *function = json_object_get(tool, "function");
+    return json_is_object(function) ? function : NULL;
+}
+
+const char *tool_name(const json_t *tool)
+{
+    const char *name = json_string_value(json_object_get(tool_function(tool), "name"));
+    return name == NULL ? "" : name;
+}
+
+json_t *tool_parameters(const json_t *tool)
+{
+    const json_t *parameters = json_object_get(tool_function(tool), "parameters");
+    if (json_is_object(parameters)) return json_deep_copy(parameters);
+    return json_pack("{s:s, s:{}, s:b}", "type", "object", "properties", "additionalProperties", 0);
+}
+
+// ---- References -------------------------------------------------------------------------------------------------
+
+// Where a schema has other schemas by names of the user's, which may be those of keywords.
+static bool holds_named_schemas(const char *keyword)
+{
+    static const char *const keywords[] = {"properties", "patternProperties", "dependentSchemas", "$defs",
+                                           "definitions"};
+    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
+        if (strcmp(keyword, keywords[i]) == 0) return true;
+    }
+    return false;
+}
+
+static bool holds_data(const char *keyword)
+{
+    return strcmp(keyword, "const") == 0 || strcmp(keyword, "enum") == 0 || strcmp(keyword, "default") == 0 ||
+           strcmp(keyword, "examples") == 0;
+}
+
+// "#/$defs/a" becomes "#/$defs/0/$defs/a": what was the root now stands there.
+static bool move_reference(json_t *schema, const char *root)
+{
+    const char *reference = json_string_value(json_object_get(schema, "$ref"));
+    if (reference == NULL || reference[0] != '#') return true;
+    return json_object_set_new(schema, "$ref", json_sprintf("%s%s", root, reference + 1)) == 0;
+}
+
+static bool move_references(json_t *value, const char *root, bool is_schema);
+
+static bool move_object_references(json_t *object, const char *root, bool is_schema)
+{
+    const char *key;
+    json_t *value;
+    if (is_schema && !move_reference(object, root)) return false;
+    json_object_foreach(object, key, value)
+    {
+        if (is_schema && holds_data(key)) continue;
+        if (!move_references(value, root, !is_schema || !holds_named_schemas(key))) return false;
+    }
+    return true;
+}
+
+// Goes no deeper than jansson reads. is_schema: the keys of an object are keywords. False without memory.
+static bool move_references(json_t *value, const char *root, bool is_schema)
+{
+    size_t index;
+    json_t *item;
+    if (json_is_object(value)) return move_object_references(value, root, is_schema);
+    json_array_foreach(value, index, item)
+    {
+        if (!move_references(item, root, true)) return false;
+    }
+    return true;
+}
+
+// ---- Calls ------------------------------------------------------------------------------------------------------
+
+// {"name": ..., "arguments": ...} of one tool, whose parameters stand in the definitions.
+static json_t *call_schema(const struct reply_style *style, const json_t *tool, const char *definition)
+{
+    return json_pack("{s:s, s:{s:{s:s}, s:{s:s}}, s:[s, s], s:b}", "type", "object", "properties", style->name_key,
+                     "const", tool_name(tool), style->arguments_key, "$ref", definition, "required", style->name_key,
+                     style->arguments_key, "additionalProperties", 0);
+}
+
+static bool add_tool(const struct reply_style *style, const json_t *tool, size_t index, bool loose, json_t *calls,
+                     json_t *definitions)
+{
+    char definition[DEFINITION_BYTES];
+    snprintf(definition, sizeof definition, "#/$defs/%zu", index);
+    json_t *parameters = loose ? json_pack("{s:s}", "type", "object") : tool_parameters(tool);
+    return move_references(parameters, definition, true) &&
+           json_object_set_new(definitions, definition + strlen("#/$defs/"), parameters) == 0 &&
+           json_array_append_new(calls, call_schema(style, tool, definition)) == 0;
+}
+
+static bool add_tools(const struct reply_style *style, const json_t *tools, const char *name, const bool *loose,
+                      json_t *calls, json_t *definitions)
+{
+    size_t index;
+    json_t *tool;
+    json_array_foreach(tools, index, tool)
+    {
+        if (name != NULL && strcmp(name, tool_name(tool)) != 0) continue;
+        if (!add_tool(style, tool, index, loose[index], calls, definitions)) return false;
+    }
+    return true;
+}
+
+json_t *tool_schema(const struct reply_style *style, const json_t *tools, const char *name, bool one_call,
+                    const bool *loose)
+{
+    json_t *calls = json_array(), *definitions = json_object();
+    if (!add_tools(style, tools, name, loose, calls, definitions)) {
+        json_decref(calls);
+        json_decref(definitions);
+        return NULL;
+    }
+    if (!style->call_is_list) return json_pack("{s:o, s:o}", "anyOf", calls, "$defs", definitions);
+    json_t *list = json_pack("{s:s, s:{s:o}, s:i, s:o}", "type", "array", "items", "anyOf", calls, "minItems", 1,
+                             "$defs", definitions);
+    if (one_call && list != NULL) json_object_set_new(list, "maxItems", json_integer(1));
+    return list;
+}
