@@ -25,6 +25,7 @@ struct constraint_options {
     bool must_trigger;  // the answer may not end before a trigger was found (tool_choice "required")
     const char *suffix; // must follow the constrained part ("</tool_call>"); NULL: nothing
     const char *prefix; // must come first of all, before the free part or the constrained part; NULL: nothing
+    bool begins;        // the constrained part follows the prefix at once; triggers only begin it again
     bool no_whitespace; // JSON as compact as can be; otherwise little whitespace, bounded
 };
 

@@ -131,7 +131,7 @@ static tern_status build_triggered(struct grammar *g, struct search *s, uint32_t
     TRY(build_constrained(g, rule, options, later, &constrained));
     TRY(build_free_part(g, s, first, constrained, !options->must_trigger));
     if (options->repeat && options->must_trigger) TRY(build_free_part(g, s, later, constrained, true));
-    *out = first;
+    *out = options->begins ? constrained : first;
     *free_part = !options->must_trigger ? first : options->repeat ? later : GRAMMAR_NONE;
     return TERN_OK;
 }
