@@ -43,7 +43,7 @@ CODE = (".c", ".h")
 TEXT = CODE + (".py", ".sh", ".md", ".cmake", ".txt", ".in", ".json")
 PROGRAMS = CODE + (".py",)
 DATA = ("tests/golden", "tests/bad", "tests/fuzz/corpus", "tests/cli/transcripts")  # but for the programs among it
-FOREIGN = ("build", ".git")
+FOREIGN = ("build", ".git", "web/node_modules")
 
 
 def files(root, suffixes, folders=(".",)):

@@ -1,0 +1,62 @@
+// Takes <think>...</think> at the head of an answer apart, as it streams in. Servers that know the model's marks send
+// reasoning by itself; this is for those that do not.
+
+const OPEN = '<think>';
+const CLOSE = '</think>';
+
+export interface Parts {
+  content: string;
+  reasoning: string;
+}
+
+// How many characters at the end of `text` may be the beginning of `mark`.
+function partialMark(text: string, mark: string): number {
+  for (let length = Math.min(mark.length - 1, text.length); length > 0; length--) {
+    if (mark.startsWith(text.slice(-length))) return length;
+  }
+  return 0;
+}
+
+export class ThinkingSplitter {
+  #state: 'start' | 'thinking' | 'answer' = 'start';
+  #held = '';
+
+  push(text: string): Parts {
+    this.#held += text;
+    let reasoning = '';
+    if (this.#state === 'start') this.#decide();
+    if (this.#state === 'thinking') reasoning = this.#takeReasoning();
+    return { reasoning, content: this.#state === 'answer' ? this.#take(this.#held.length) : '' };
+  }
+
+  // At the end: gives out what was held back.
+  finish(): Parts {
+    const rest = this.#take(this.#held.length);
+    return this.#state === 'thinking' ? { reasoning: rest, content: '' } : { reasoning: '', content: rest };
+  }
+
+  #take(length: number): string {
+    const taken = this.#held.slice(0, length);
+    this.#held = this.#held.slice(length);
+    return taken;
+  }
+
+  #decide(): void {
+    const words = this.#held.trimStart();
+    if (words.startsWith(OPEN)) {
+      this.#held = words.slice(OPEN.length).trimStart();
+      this.#state = 'thinking';
+    } else if (!OPEN.startsWith(words)) {
+      this.#state = 'answer';
+    }
+  }
+
+  #takeReasoning(): string {
+    const end = this.#held.indexOf(CLOSE);
+    if (end < 0) return this.#take(this.#held.length - partialMark(this.#held, CLOSE));
+    const reasoning = this.#take(end);
+    this.#held = this.#held.slice(CLOSE.length).trimStart();
+    this.#state = 'answer';
+    return reasoning;
+  }
+}
