@@ -24,7 +24,13 @@ struct sampler {
     struct candidate *candidates; // [n_vocabulary]
     struct candidate *scratch;    // [n_vocabulary]
     int32_t n_candidates;
+    uint32_t *mask; // [ceil(n_vocabulary / 32)] of a filter
 };
+
+static size_t mask_words(int32_t n_vocabulary)
+{
+    return ((size_t)n_vocabulary + 31) / 32;
+}
 
 // ---- Options ----------------------------------------------------------------------------------------------------
 
@@ -91,8 +97,9 @@ tern_status sampler_open(const tern_sampling *sampling, int32_t n_vocabulary, st
     s->seen = calloc(n, sizeof *s->seen);
     s->candidates = malloc(n * sizeof *s->candidates);
     s->scratch = malloc(n * sizeof *s->scratch);
+    s->mask = malloc(mask_words(n_vocabulary) * sizeof *s->mask);
     if (s->options.bias_tokens == NULL || s->options.bias_values == NULL || s->logits == NULL || s->seen == NULL ||
-        s->candidates == NULL || s->scratch == NULL) {
+        s->candidates == NULL || s->scratch == NULL || s->mask == NULL) {
         sampler_close(s);
         return status_fail(TERN_NO_MEMORY, "no memory to sample from %d tokens", (int)n_vocabulary);
     }
@@ -109,6 +116,7 @@ void sampler_close(struct sampler *s)
     free(s->seen);
     free(s->candidates);
     free(s->scratch);
+    free(s->mask);
     free(s);
 }
 
@@ -214,12 +222,11 @@ static void radix_sort(struct sampler *s)
     }
 }
 
-// Fills candidates with the `top_k` highest finite logits (0: all) in rank order. Two passes over the vocabulary find
+// Fills candidates with the `wanted` highest finite logits (0: all) in rank order. Two passes over the vocabulary find
 // the few that can be among them; only those are sorted.
-static void rank_candidates(struct sampler *s)
+static void rank_candidates(struct sampler *s, int32_t wanted)
 {
-    int32_t wanted = s->n_vocabulary;
-    if (s->options.top_k > 0 && s->options.top_k < wanted) wanted = s->options.top_k;
+    if (wanted == 0 || wanted > s->n_vocabulary) wanted = s->n_vocabulary;
     uint32_t last_bucket = wanted < s->n_vocabulary ? bucket_bound(s, wanted) : RADIX_BUCKETS - 1;
 
     s->n_candidates = 0;
@@ -340,18 +347,80 @@ static tern_token draw_candidate(struct sampler *s)
     return s->candidates[0].id; // rounding brought the target up to the total, or no weight is above zero
 }
 
-tern_token sampler_sample(struct sampler *s, const float *logits, const tern_token *recent, size_t n_recent)
+// Ranks, truncates and draws from s->logits.
+static tern_token draw_token(struct sampler *s)
 {
-    copy_logits(s, logits);
-    apply_bias(s);
-    apply_penalties(s, recent, n_recent);
-    if (s->options.temperature == 0) return highest_logit(s);
-
-    rank_candidates(s);
+    rank_candidates(s, s->options.top_k);
     if (s->n_candidates == 0) return 0;
     weigh_candidates(s);
     keep_typical(s);
     keep_top_p(s);
     keep_min_p(s);
     return draw_candidate(s);
+}
+
+tern_token sampler_sample(struct sampler *s, const float *logits, const tern_token *recent, size_t n_recent)
+{
+    copy_logits(s, logits);
+    apply_bias(s);
+    apply_penalties(s, recent, n_recent);
+    return s->options.temperature == 0 ? highest_logit(s) : draw_token(s);
+}
+
+// ---- Filters that the caller brings
+
+enum {
+    MOST_ASKED = 64, // candidates that are asked for one by one: a mask asks for the whole vocabulary
+};
+
+static bool mask_allows(const uint32_t *mask, tern_token token)
+{
+    return (mask[token / 32] >> (token % 32) & 1) != 0;
+}
+
+// Keeps the candidates that are allowed, in rank order.
+static tern_status keep_allowed(struct sampler *s, const struct sampler_filter *filter)
+{
+    bool ask = s->n_candidates <= MOST_ASKED;
+    if (!ask) TRY(filter->mask(filter->context, s->mask, s->n_vocabulary));
+    int32_t kept = 0;
+    for (int32_t i = 0; i < s->n_candidates; i++) {
+        tern_token id = s->candidates[i].id;
+        if (ask ? filter->allows(filter->context, id) : mask_allows(s->mask, id))
+            s->candidates[kept++] = s->candidates[i];
+    }
+    s->n_candidates = kept;
+    return TERN_OK;
+}
+
+// From all allowed tokens, where no candidate was.
+static tern_status draw_masked(struct sampler *s, const struct sampler_filter *filter, tern_token *out)
+{
+    TRY(filter->mask(filter->context, s->mask, s->n_vocabulary));
+    tern_token first = -1;
+    for (tern_token i = s->n_vocabulary - 1; i >= 0; i--) {
+        if (mask_allows(s->mask, i))
+            first = i;
+        else
+            s->logits[i] = -INFINITY;
+    }
+    if (first < 0) return status_fail(TERN_INVALID, "no token is allowed to come next");
+    *out = s->options.temperature == 0 ? highest_logit(s) : draw_token(s);
+    if (!mask_allows(s->mask, *out)) *out = first; // all that are allowed have a logit of -infinity
+    return TERN_OK;
+}
+
+// Most answers mostly go the way they must, so the first draw is made as if anything were allowed and then looked at.
+// That is exact: with p(t) what sampler_sample() draws from and Z the sum of p over allowed tokens, an allowed t comes
+// out with p(t) in the first draw, and with (1 - Z) p(t) / Z in the second: in all p(t) (Z + 1 - Z) / Z = p(t) / Z.
+tern_status sampler_sample_allowed(struct sampler *s, const float *logits, const tern_token *recent, size_t n_recent,
+                                   const struct sampler_filter *filter, tern_token *out)
+{
+    *out = sampler_sample(s, logits, recent, n_recent);
+    if (filter->allows(filter->context, *out)) return TERN_OK;
+    if (s->options.temperature == 0) rank_candidates(s, MOST_ASKED);
+    TRY(keep_allowed(s, filter));
+    if (s->n_candidates == 0) return draw_masked(s, filter, out);
+    *out = s->options.temperature == 0 ? s->candidates[0].id : draw_candidate(s);
+    return TERN_OK;
 }

@@ -15,4 +15,17 @@ void sampler_close(struct sampler *sampler);
 // and calls give the same tokens on every machine. Never fails: NaN logits count as -infinity; if nothing is left, 0.
 tern_token sampler_sample(struct sampler *sampler, const float *logits, const tern_token *recent, size_t n_recent);
 
+// Which tokens may come: one by one, and all at once as bit t of mask[t / 32], [ceil(n_vocabulary / 32)].
+struct sampler_filter {
+    bool (*allows)(void *context, tern_token token);
+    tern_status (*mask)(void *context, uint32_t *mask, int32_t n_vocabulary);
+    void *context;
+};
+
+// As sampler_sample(), but for a token that the filter allows. Draws from the distribution that sampler_sample() draws
+// from, restricted to what is allowed; if none of its tokens is, from all allowed tokens, truncated anew. Errors: those
+// of filter->mask(); INVALID (it allows nothing).
+tern_status sampler_sample_allowed(struct sampler *sampler, const float *logits, const tern_token *recent,
+                                   size_t n_recent, const struct sampler_filter *filter, tern_token *out);
+
 #endif

@@ -228,24 +228,30 @@ static tern_status check_rows(const struct decoder *decoder, const struct decode
     return TERN_OK;
 }
 
+static void last_norm(struct decoder *decoder, int32_t row, float *out)
+{
+    const struct config *c = decoder->config;
+    device_norm(decoder->device, decoder->x + (int64_t)row * c->width, decoder->weights->output_norm, 1, c->width,
+                c->norm_eps, out);
+}
+
 // Logits of the rows that want them. The head is the largest matrix, so rows whose logits lie one after the other in
 // memory share a pass over it.
 static tern_status project_logits(struct decoder *decoder, const struct decoder_row *rows, int32_t n_rows)
 {
     const struct config *c = decoder->config;
-    for (int32_t i = 0; i < n_rows;) {
-        if (rows[i].logits == NULL) {
-            i++;
-            continue;
+    float *logits = NULL; // of the rows gathered so far
+    int32_t n = 0;
+    for (int32_t i = 0; i < n_rows; i++) {
+        if (rows[i].logits == NULL) continue;
+        if (n > 0 && rows[i].logits != logits + (int64_t)n * c->n_vocabulary) {
+            TRY(device_matmul(decoder->device, &decoder->weights->head, &logits, 1, decoder->normed, n));
+            n = 0;
         }
-        float *logits = rows[i].logits;
-        int32_t n = 0;
-        for (; i < n_rows && rows[i].logits == logits + (int64_t)n * c->n_vocabulary; i++, n++)
-            device_norm(decoder->device, decoder->x + (int64_t)i * c->width, decoder->weights->output_norm, 1, c->width,
-                        c->norm_eps, decoder->normed + (int64_t)n * c->width);
-        TRY(device_matmul(decoder->device, &decoder->weights->head, &logits, 1, decoder->normed, n));
+        if (n == 0) logits = rows[i].logits;
+        last_norm(decoder, i, decoder->normed + (int64_t)n++ * c->width);
     }
-    return TERN_OK;
+    return n == 0 ? TERN_OK : device_matmul(decoder->device, &decoder->weights->head, &logits, 1, decoder->normed, n);
 }
 
 tern_status decoder_forward(struct decoder *decoder, const struct decoder_row *rows, int32_t n_rows)
@@ -261,5 +267,7 @@ tern_status decoder_forward(struct decoder *decoder, const struct decoder_row *r
         TRY(attention(decoder, rows, n_rows, i));
         TRY(feed_forward(decoder, n_rows, &decoder->weights->layers[i]));
     }
+    for (int32_t i = 0; i < n_rows; i++)
+        if (rows[i].hidden != NULL) last_norm(decoder, i, rows[i].hidden);
     return project_logits(decoder, rows, n_rows);
 }

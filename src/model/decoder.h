@@ -13,6 +13,7 @@ struct decoder_row {
     int32_t position;       // positions before it are in the cache, or in earlier rows of this batch
     struct kv_cache *cache; // reserved up to this position
     float *logits; // [n_vocabulary] to be written, or NULL if not wanted; one after the other in memory is quickest
+    float *hidden; // [width] to be written: the row after the last norm, before the head; NULL if not wanted
 };
 
 enum { DECODER_MAX_ROWS = 256 };

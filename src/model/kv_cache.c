@@ -15,9 +15,14 @@ static size_t block_bytes(const struct config *config, tern_kv_type type)
     return (size_t)device_kv_block_bytes(type, config->n_kv_heads, config->head_size);
 }
 
+size_t kv_cache_slab_bytes(const struct config *config, tern_kv_type type)
+{
+    return block_bytes(config, type) * (size_t)config->n_layers;
+}
+
 uint64_t kv_cache_bytes(const struct config *config, tern_kv_type type, int32_t context)
 {
-    return (uint64_t)block_bytes(config, type) * (uint64_t)config->n_layers * (uint64_t)blocks_for(context);
+    return (uint64_t)kv_cache_slab_bytes(config, type) * (uint64_t)blocks_for(context);
 }
 
 tern_status kv_cache_open(const struct config *config, tern_kv_type type, int32_t context, struct kv_cache **out)
@@ -43,12 +48,28 @@ tern_status kv_cache_open(const struct config *config, tern_kv_type type, int32_
     return TERN_OK;
 }
 
+tern_status kv_cache_open_borrowing(const struct config *config, tern_kv_type type, int32_t context,
+                                    struct kv_cache **out)
+{
+    TRY(kv_cache_open(config, type, context, out));
+    (*out)->borrows = true;
+    return TERN_OK;
+}
+
 void kv_cache_close(struct kv_cache *cache)
 {
     if (cache == NULL) return;
     kv_cache_truncate(cache, 0);
     free(cache->blocks);
     free(cache);
+}
+
+void kv_cache_put(struct kv_cache *cache, int32_t index, uint8_t *slab)
+{
+    for (int32_t layer = 0; layer < cache->n_layers; layer++)
+        cache->blocks[(size_t)layer * (size_t)cache->max_blocks + (size_t)index] =
+            slab + cache->block_bytes * (size_t)layer;
+    if (index == cache->n_blocks) cache->n_blocks++;
 }
 
 tern_status kv_cache_reserve(struct kv_cache *cache, int32_t positions)
@@ -62,10 +83,7 @@ tern_status kv_cache_reserve(struct kv_cache *cache, int32_t positions)
                                cache->n_blocks * DEVICE_KV_BLOCK, (cache->n_blocks + 1) * DEVICE_KV_BLOCK);
         // Kernels read whole blocks and mask what is not visible: what they read must at least be there.
         memset(slab, 0, cache->block_bytes * (size_t)cache->n_layers);
-        for (int32_t layer = 0; layer < cache->n_layers; layer++)
-            cache->blocks[(size_t)layer * (size_t)cache->max_blocks + (size_t)cache->n_blocks] =
-                slab + cache->block_bytes * (size_t)layer;
-        cache->n_blocks++;
+        kv_cache_put(cache, cache->n_blocks, slab);
     }
     return TERN_OK;
 }
@@ -74,6 +92,6 @@ void kv_cache_truncate(struct kv_cache *cache, int32_t positions)
 {
     while (cache->n_blocks > blocks_for(positions)) {
         cache->n_blocks--;
-        free(cache->blocks[cache->n_blocks]); // layer 0's block is where the slab begins
+        if (!cache->borrows) free(cache->blocks[cache->n_blocks]); // layer 0's block is where the slab begins
     }
 }

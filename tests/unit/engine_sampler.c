@@ -205,6 +205,122 @@ static void impossible_options_are_named(void **state)
     expect_refused(o, "sampling: n_bias is 1, but bias_tokens or bias_values is NULL");
 }
 
+// ---- Filters
+
+struct allowed {
+    uint32_t mask; // of tokens 0..31
+    int asked, masked;
+};
+
+static bool allows(void *context, tern_token token)
+{
+    struct allowed *a = context;
+    a->asked++;
+    return token < 32 && (a->mask >> token & 1) != 0;
+}
+
+static tern_status fill_mask(void *context, uint32_t *mask, int32_t n_vocabulary)
+{
+    struct allowed *a = context;
+    a->masked++;
+    memset(mask, 0, ((size_t)n_vocabulary + 31) / 32 * sizeof *mask);
+    mask[0] = a->mask;
+    return TERN_OK;
+}
+
+static tern_token sample_allowed(struct sampler *sampler, const float *logits, struct allowed *allowed)
+{
+    tern_token token = -1;
+    struct sampler_filter filter = {.allows = allows, .mask = fill_mask, .context = allowed};
+    assert_int_equal(sampler_sample_allowed(sampler, logits, NULL, 0, &filter, &token), TERN_OK);
+    assert_true(token >= 0 && token < 32 && (allowed->mask >> token & 1) != 0);
+    return token;
+}
+
+// Every case of the table, with half of its tokens allowed: what may be drawn comes as often as its probability says,
+// divided by that of all that are allowed.
+static void filtered_frequencies_are_exact(void **state)
+{
+    (void)state;
+    enum { DRAWS = 20000 };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct sampler_case *c = &cases[i];
+        if (c->n_recent > 0) continue;
+        tern_sampling options = case_options(c);
+        struct allowed allowed = {0};
+        double share = 0, expected[N_VOCABULARY] = {0};
+        int count[N_VOCABULARY] = {0};
+        for (int k = 0; k < c->n_kept; k += 2) {
+            if (c->kept[k] >= 32) continue;
+            allowed.mask |= 1u << c->kept[k];
+            share += (double)c->probability[k];
+            expected[c->kept[k]] = (double)c->probability[k];
+        }
+        struct sampler *sampler = open_sampler(&options, N_VOCABULARY);
+        for (int d = 0; d < DRAWS && share > 0; d++)
+            count[sample_allowed(sampler, test_logits, &allowed)]++;
+        for (int t = 0; t < N_VOCABULARY && share > 0; t++) {
+            double p = expected[t] / share, deviation = sqrt(p * (1 - p) / DRAWS);
+            if (fabs((double)count[t] / DRAWS - p) > 5 * deviation + 1e-6)
+                fail_msg("%s: token %d came %d times of %d, expected %.1f", c->name, t, count[t], DRAWS, p * DRAWS);
+        }
+        sampler_close(sampler);
+    }
+}
+
+static void allowed_tokens_come_even_if_all_others_are_likelier(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    float logits[N];
+    for (int i = 0; i < N; i++)
+        logits[i] = (float)i;
+    logits[2] = NAN;
+    tern_sampling options = plain_options();
+    const float temperatures[2] = {0, 0.5f};
+    for (int i = 0; i < 2; i++) {
+        options.temperature = temperatures[i];
+        options.top_k = 5;
+        struct sampler *sampler = open_sampler(&options, N);
+        struct allowed allowed = {.mask = 1u << 3 | 1u << 2 | 1u << 20};
+        assert_int_equal(sample_allowed(sampler, logits, &allowed), 20);
+        allowed.mask = 1u << 2; // of no likelihood at all, but the only one
+        assert_int_equal(sample_allowed(sampler, logits, &allowed), 2);
+        tern_token token;
+        struct sampler_filter filter = {.allows = allows, .mask = fill_mask, .context = &allowed};
+        allowed.mask = 0;
+        assert_int_equal(sampler_sample_allowed(sampler, logits, NULL, 0, &filter, &token), TERN_INVALID);
+        assert_string_equal(status_message(), "no token is allowed to come next");
+        sampler_close(sampler);
+    }
+}
+
+// The whole vocabulary is asked for only where it must be, and a first draw that is allowed is that without a filter.
+static void filters_are_asked_little(void **state)
+{
+    (void)state;
+    float logits[32] = {[4] = 9, [5] = 8, [6] = 7};
+    tern_sampling options = plain_options();
+    options.temperature = 0;
+    struct sampler *sampler = open_sampler(&options, 32);
+    struct allowed allowed = {.mask = 1u << 4};
+    assert_int_equal(sample_allowed(sampler, logits, &allowed), 4);
+    assert_int_equal(allowed.asked, 1);
+    allowed.mask = 1u << 6;
+    assert_int_equal(sample_allowed(sampler, logits, &allowed), 6);
+    assert_int_equal(allowed.masked, 0);
+    sampler_close(sampler);
+
+    options.temperature = 1;
+    struct sampler *plain = open_sampler(&options, 32);
+    sampler = open_sampler(&options, 32);
+    allowed.mask = UINT32_MAX;
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(sample_allowed(sampler, logits, &allowed), sampler_sample(plain, logits, NULL, 0));
+    sampler_close(sampler);
+    sampler_close(plain);
+}
+
 static double milliseconds(void)
 {
     struct timespec t;
@@ -250,6 +366,9 @@ int main(void)
         cmocka_unit_test(odd_logits_do_no_harm),
         cmocka_unit_test(recent_tokens_out_of_range_are_passed_over),
         cmocka_unit_test(impossible_options_are_named),
+        cmocka_unit_test(filtered_frequencies_are_exact),
+        cmocka_unit_test(allowed_tokens_come_even_if_all_others_are_likelier),
+        cmocka_unit_test(filters_are_asked_little),
         cmocka_unit_test(a_large_vocabulary_takes_little_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

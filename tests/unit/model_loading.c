@@ -236,7 +236,7 @@ static void the_decoder_keeps_to_its_bounds(void **state)
     assert_int_equal(kv_cache_open(&l.config, TERN_KV_F16, 100, &cache), TERN_OK);
     float logits[VOCABULARY];
 
-    struct decoder_row row = {0, 0, cache, logits};
+    struct decoder_row row = {.cache = cache, .logits = logits};
     assert_int_equal(decoder_forward(decoder, &row, 1), TERN_INVALID); // nothing is reserved yet
     assert_int_equal(kv_cache_reserve(cache, 65), TERN_OK);
     assert_int_equal(cache->n_blocks, 2);
@@ -244,7 +244,7 @@ static void the_decoder_keeps_to_its_bounds(void **state)
     row.position = 128;
     assert_int_equal(decoder_forward(decoder, &row, 1), TERN_INVALID);
     assert_string_equal(status_message(), "position 128, the cache has room for 128");
-    row = (struct decoder_row){VOCABULARY, 0, cache, logits};
+    row = (struct decoder_row){.token = VOCABULARY, .cache = cache, .logits = logits};
     assert_int_equal(decoder_forward(decoder, &row, 1), TERN_INVALID);
     assert_string_equal(status_message(), "token 40, expected 0 to 39");
     row.token = -1;
@@ -290,6 +290,44 @@ static void caches_of_one_type_share_a_pass(void **state)
     unload(&l);
 }
 
+// Slabs are put in, and stay with whoever brought them.
+static void caches_can_borrow_their_blocks(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct decoder *decoder;
+    struct kv_cache *own, *other, *borrowing;
+    float expected[VOCABULARY], logits[VOCABULARY];
+    assert_int_equal(load(&(struct departure){0}, &l), TERN_OK);
+    assert_int_equal(decoder_open(&l.config, l.weights, &decoder), TERN_OK);
+    assert_int_equal(kv_cache_open(&l.config, TERN_KV_F16, 200, &own), TERN_OK);
+    assert_int_equal(kv_cache_open(&l.config, TERN_KV_F16, 200, &other), TERN_OK);
+    assert_int_equal(kv_cache_open_borrowing(&l.config, TERN_KV_F16, 200, &borrowing), TERN_OK);
+    assert_int_equal(kv_cache_slab_bytes(&l.config, TERN_KV_F16), kv_cache_bytes(&l.config, TERN_KV_F16, 64));
+    assert_int_equal(kv_cache_reserve(own, 65), TERN_OK);
+    assert_int_equal(kv_cache_reserve(other, 1), TERN_OK);
+
+    kv_cache_put(borrowing, 0, other->blocks[0]);
+    kv_cache_put(borrowing, 1, own->blocks[1]);
+    kv_cache_put(borrowing, 0, own->blocks[0]); // in place of the other
+    assert_int_equal(borrowing->n_blocks, 2);
+    struct decoder_row row = {.token = 3, .position = 64, .cache = own, .logits = expected};
+    assert_int_equal(decoder_forward(decoder, &row, 1), TERN_OK);
+    row.cache = borrowing;
+    row.logits = logits;
+    assert_int_equal(decoder_forward(decoder, &row, 1), TERN_OK);
+    assert_memory_equal(logits, expected, sizeof logits);
+
+    kv_cache_truncate(borrowing, 1);
+    assert_int_equal(borrowing->n_blocks, 1);
+    kv_cache_close(borrowing);
+    assert_int_equal(decoder_forward(decoder, &(struct decoder_row){.cache = own, .logits = logits}, 1), TERN_OK);
+    kv_cache_close(own);
+    kv_cache_close(other);
+    decoder_close(decoder);
+    unload(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +336,7 @@ int main(void)
         cmocka_unit_test(loading_can_be_cancelled),
         cmocka_unit_test(the_decoder_keeps_to_its_bounds),
         cmocka_unit_test(caches_of_one_type_share_a_pass),
+        cmocka_unit_test(caches_can_borrow_their_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
