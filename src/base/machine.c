@@ -129,7 +129,6 @@ static void visit_v1_memory(const char *folder, struct limits *limits)
 static void visit_groups(const char *mount, const char *group, group_visitor visit, struct limits *limits)
 {
     char folder[PATH_BYTES];
-    if (strstr(group, "..") != NULL) group = ""; // outside of what this process may see
     int length = snprintf(folder, sizeof folder, "%s%s", mount, strcmp(group, "/") == 0 ? "" : group);
     if (length < 0 || (size_t)length >= sizeof folder) return;
     for (size_t least = strlen(mount);;) {

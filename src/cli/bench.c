@@ -1,315 +1,291 @@
-// tern bench: how fast a model reads and writes here, beside how fast this machine's memory is. Decoding reads every
-// weight once a token, so memory is the wall; the two are measured in turns, because machines change their pace.
-#include "cli/commands.h"
+// tern bench: how fast models read and write here, beside how fast this machine's memory is. Decoding reads every
+// weight once a token, so memory is the wall; everything is measured in turns, because machines change their pace.
+#include "cli/bench.h"
+
+#include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/loading.h"
 
 #include "base/cpu.h"
-#include "engine/model.h"
+#include "eval/benchmark_chart.h"
+#include "model/decoder.h"
 
-#include <inttypes.h>
-#include <jansson.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_REPEATS = 100 };
 enum bench_format { FORMAT_MD, FORMAT_JSON, FORMAT_CSV };
 
 struct bench_options {
-    const char *model;
-    int n_prompt, n_decode, threads, repeats, format, f32_activations, kv_type;
+    struct text_list models;
+    const char *prompts, *decodes, *depths, *streams, *kv_types, *threads; // lists, as they were typed
+    const char *json, *csv, *svg;
+    int rounds, format, f32_activations, compare;
 };
 
 #define AT(field) offsetof(struct bench_options, field)
 
 static const struct option options_bench[] = {
-    {OPTION_TEXT, "-m, --model", "FILE", AT(model), .help = "the model, a GGUF file; or give it as first word"},
-    {OPTION_INTEGER, "-p, --prompt", "N", AT(n_prompt), 1, 1 << 20, "tokens of the prompt, 1 or more, default 512"},
-    {OPTION_INTEGER, "-n, --decode", "N", AT(n_decode), 1, 1 << 20,
-     "tokens decoded one by one, 1 or more, default 128"},
-    {OPTION_INTEGER, "-r, --repeat", "N", AT(repeats), 1, MAX_REPEATS, "how often to measure, 1 to 100, default 5"},
-    {OPTION_INTEGER, "-t, --threads", "N", AT(threads), 0, LOADING_MAX_THREADS,
-     "compute threads, default 0: one for each physical core"},
-    {OPTION_CHOICE, "-o, --output", "md|json|csv", AT(format), .help = "how to print, default md"},
-    {OPTION_CHOICE, "--kv-type", LOADING_KV_TYPES, AT(kv_type), .help = "how keys and values are kept, default f16"},
+    {OPTION_HEADING, .help = "what to measure: every combination of the lists, as in -d 0,2048,8192"},
+    {OPTION_TEXTS, "-m, --model", "FILE", AT(models),
+     .help = "a model, a GGUF file; may be given 16 times, or as first words"},
+    {OPTION_TEXT, "-p, --prompt", "N,...", AT(prompts), .help = "tokens of a prompt, default 512; 0: none"},
+    {OPTION_TEXT, "-n, --decode", "N,...", AT(decodes), .help = "tokens decoded one by one, default 128; 0: none"},
+    {OPTION_TEXT, "-d, --depth", "N,...", AT(depths), .help = "tokens that are in the context before, default 0"},
+    {OPTION_TEXT, "-b, --batch", "N,...", AT(streams),
+     .help = "sequences decoded together, 1 to 256, default 1; tokens a second are those of all"},
+    {OPTION_TEXT, "--kv-type", "TYPE,...", AT(kv_types),
+     .help = "how keys and values are kept: f16, q8_0, q4_0, default f16"},
+    {OPTION_TEXT, "-t, --threads", "N,...", AT(threads),
+     .help = "compute threads, default 0: one for each physical core"},
+    {OPTION_INTEGER, "-r, --repeat", "N", AT(rounds), 1, SAMPLES_MAX, "rounds, 1 to 100, default 5"},
     {OPTION_SET, "--f32-activations", NULL, AT(f32_activations), 1, .help = "multiply unrounded activations"},
+    {OPTION_HEADING, .help = "results"},
+    {OPTION_CHOICE, "-o, --output", "md|json|csv", AT(format), .help = "how to print, default md"},
+    {OPTION_TEXT, "--json", "FILE", AT(json), .help = "write everything that was measured to a file"},
+    {OPTION_TEXT, "--csv", "FILE", AT(csv), .help = "write a line for each case to a file"},
+    {OPTION_TEXT, "--svg", "FILE", AT(svg), .help = "draw tokens a second against the length of the context"},
+    {OPTION_SET, "--compare", NULL, AT(compare), 1,
+     .help = "measure nothing: compare two files that --json wrote, case by case"},
     {.help = NULL},
 };
 
 const struct command command_bench = {
     .name = "bench",
-    .usage = "MODEL [options]",
-    .summary = "measure how fast a model runs here",
+    .usage = "MODEL... [options]\n       tern bench --compare A.json B.json",
+    .summary = "measure how fast models run here",
     .options = options_bench,
-    .max_arguments = 1,
-    .details = "Each repeat reads a prompt of N tokens, decodes N tokens from an empty context, and streams through\n"
-               "memory with as many threads. Rates are medians; 'share of the wall' is decoding's bytes a second over\n"
-               "the bandwidth measured in the same run.\n"
-               "\n"
-               "examples:\n"
-               "  tern bench model.gguf\n"
-               "  tern bench model.gguf -p 64 -n 32 -r 3 -o json",
+    .max_arguments = 4,
+    .details =
+        "In each round everything is measured once, in turn: streaming through memory, each prompt, each decoding "
+        "with\n"
+        "the drawing of its tokens. Rates are medians, with an interval that holds the median in 95 of 100 runs (93.8\n"
+        "with 5 rounds; 6 are the fewest for 95). 'of the wall' is the share of the bandwidth, measured in the same\n"
+        "round, that decoding's reads of weights, keys and values use. Energy is that of the whole processor, where "
+        "the\n"
+        "system lets it be read (RAPL). Ctrl-C ends early and prints what was measured so far.\n"
+        "\n"
+        "examples:\n"
+        "  tern bench model.gguf\n"
+        "  tern bench a.gguf b.gguf -p 128,512 -n 64 -r 9\n"
+        "  tern bench model.gguf -p 0 -d 0,2048,8192 --kv-type f16,q8_0 --svg speed.svg\n"
+        "  tern bench model.gguf -p 0 -b 1,8,16 --json after.json\n"
+        "  tern bench --compare before.json after.json",
 };
 
-// ---- Measuring ----------------------------------------------------------------------------------------------------
+// ---- Lists --------------------------------------------------------------------------------------------------------
 
-struct sample {
-    int count;
-    double values[MAX_REPEATS];
+struct list_option {
+    const char *name, *text; // as typed; NULL: not given
+    int low, high, missing;
+    int zero; // what 0 stands for
+    struct bench_list *out;
 };
 
-struct measurement {
-    struct sample prefill, decode; // tokens a second
-    struct sample bandwidth;       // bytes a second
-    uint64_t weight_bytes;         // read for one token
-    double cache_bytes;            // read for one token, on average
-    double share;                  // of the bandwidth that decoding uses, of the medians
-};
-
-static int compare_doubles(const void *a, const void *b)
+static bool has_value(const struct bench_list *list, int value)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    for (int i = 0; i < list->count; i++)
+        if (list->values[i] == value) return true;
+    return false;
 }
 
-static void sort_sample(struct sample *s)
+static bool parse_numbers(const struct list_option *o)
 {
-    qsort(s->values, (size_t)s->count, sizeof *s->values, compare_doubles);
-}
-
-static double median(const struct sample *s) // sorted
-{
-    return (s->values[(s->count - 1) / 2] + s->values[s->count / 2]) / 2;
-}
-
-// Half of the distance from the lowest to the highest, as a share of the median.
-static double spread(const struct sample *s) // sorted
-{
-    return (s->values[s->count - 1] - s->values[0]) / 2 / median(s);
-}
-
-static void add_rate(struct sample *s, double amount, double seconds)
-{
-    s->values[s->count++] = seconds > 0 ? amount / seconds : 0;
-}
-
-// Tokens that differ, so that no cache sees the same row of the embedding twice in a row.
-static tern_token test_token(const tern_model *model, int index)
-{
-    return (tern_token)((uint64_t)index * 7919u % (uint64_t)tern_model_vocabulary(model));
-}
-
-static tern_status measure_prefill(const struct bench_options *o, tern_session *session, const tern_token *tokens,
-                                   struct sample *sample)
-{
-    TRY(tern_session_truncate(session, 0));
-    double start = model_clock();
-    TRY(tern_session_feed(session, tokens, (size_t)o->n_prompt));
-    add_rate(sample, o->n_prompt, model_clock() - start);
-    return TERN_OK;
-}
-
-static tern_status measure_decode(const struct bench_options *o, tern_session *session, const tern_token *tokens,
-                                  struct sample *sample)
-{
-    TRY(tern_session_truncate(session, 0));
-    double start = model_clock();
-    for (int i = 0; i < o->n_decode; i++)
-        TRY(tern_session_feed(session, &tokens[i], 1));
-    add_rate(sample, o->n_decode, model_clock() - start);
-    return TERN_OK;
-}
-
-// More than any cache holds, less than the machine has free.
-static uint64_t streamed_bytes(void)
-{
-    uint64_t bytes = (uint64_t)1 << 29, available = cpu_memory_available();
-    return available > 0 && available / 4 < bytes ? available / 4 : bytes;
-}
-
-static tern_status measure_bandwidth(const tern_model *model, struct sample *sample)
-{
-    TRY(device_bandwidth(model->device, streamed_bytes(), 3, &sample->values[sample->count]));
-    sample->count++;
-    return TERN_OK;
-}
-
-// The first round warms up caches and clocks and lets the session find its batch size; it does not count.
-static tern_status measure_rounds(const struct bench_options *o, tern_model *model, tern_session *session,
-                                  const tern_token *tokens, struct measurement *m)
-{
-    struct progress progress;
-    progress_begin(&progress, "measuring");
-    tern_status status = TERN_OK;
-    for (int round = -1; status == TERN_OK && round < o->repeats; round++) {
-        struct measurement *into = round < 0 ? &(struct measurement){0} : m;
-        status = measure_bandwidth(model, &into->bandwidth);
-        if (status == TERN_OK) status = measure_prefill(o, session, tokens, &into->prefill);
-        if (status == TERN_OK) status = measure_decode(o, session, tokens, &into->decode);
-        progress_show(&progress, (float)(round + 2) / (float)(o->repeats + 1));
+    const char *at = o->text;
+    for (;;) {
+        char *end;
+        errno = 0;
+        long value = strtol(at, &end, 10);
+        if (end == at || errno != 0 || value < o->low || value > o->high || o->out->count == BENCH_MAX_LIST)
+            return false;
+        int meant = value == 0 ? o->zero : (int)value;
+        if (!has_value(o->out, meant)) o->out->values[o->out->count++] = meant;
+        if (*end == '\0') return true;
+        if (*end != ',') return false;
+        at = end + 1;
     }
-    progress_end(&progress);
-    return status;
 }
 
-static void conclude(const struct bench_options *o, const tern_model *model, struct measurement *m)
+static int take_list(const struct list_option *o)
 {
-    sort_sample(&m->prefill);
-    sort_sample(&m->decode);
-    sort_sample(&m->bandwidth);
-    const struct config *c = &model->config;
-    double position_bytes = (double)kv_cache_bytes(c, (tern_kv_type)o->kv_type, DEVICE_KV_BLOCK) / DEVICE_KV_BLOCK;
-    m->weight_bytes = weights_bytes_per_token(model->weights);
-    m->cache_bytes = position_bytes * (o->n_decode + 1) / 2;
-    m->share = median(&m->decode) * ((double)m->weight_bytes + m->cache_bytes) / median(&m->bandwidth);
+    *o->out = (struct bench_list){.count = o->text == NULL, .values = {o->missing}};
+    if (o->text == NULL || parse_numbers(o)) return EXIT_OK;
+    return options_error(&command_bench, "%s takes up to %d whole numbers from %d to %d with commas between, got '%s'",
+                         o->name, BENCH_MAX_LIST, o->low, o->high, o->text);
 }
 
-static tern_status measure(const struct bench_options *o, tern_model *model, struct measurement *m)
+static int take_kv_types(const char *text, struct bench_list *out)
 {
-    int n_tokens = o->n_prompt > o->n_decode ? o->n_prompt : o->n_decode;
-    tern_session *session;
-    tern_session_options options = {.context = n_tokens, .no_prompt_lookup = true, .kv_type = (tern_kv_type)o->kv_type};
-    TRY(tern_session_open(model, &options, &session));
-    tern_token *tokens = malloc((size_t)n_tokens * sizeof *tokens);
-    tern_status status = tokens != NULL ? TERN_OK : status_fail(TERN_NO_MEMORY, "no memory for %d tokens", n_tokens);
-    for (int i = 0; status == TERN_OK && i < n_tokens; i++)
-        tokens[i] = test_token(model, i);
-    interrupt_watch(session);
-    if (status == TERN_OK) status = measure_rounds(o, model, session, tokens, m);
-    interrupt_watch(NULL);
-    if (status == TERN_OK) conclude(o, model, m);
-    free(tokens);
-    tern_session_close(session);
-    return status;
-}
-
-// ---- Describing ---------------------------------------------------------------------------------------------------
-
-// "model name" of /proc/cpuinfo; ARM machines have none.
-static void machine_name(char *out, size_t size)
-{
-    snprintf(out, size, "unknown CPU");
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    if (file == NULL) return;
-    char line[256];
-    while (fgets(line, sizeof line, file) != NULL) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || colon == NULL) continue;
-        snprintf(out, size, "%s", colon + 1 + strspn(colon + 1, " \t"));
-        out[strcspn(out, "\n")] = '\0';
-        break;
+    if (text == NULL) text = "f16";
+    for (const char *at = text; out->count < BENCH_MAX_LIST;) {
+        size_t length = strcspn(at, ",");
+        int type = TERN_KV_F16;
+        while (type <= TERN_KV_Q4_0 && (strlen(benchmark_kv_name((tern_kv_type)type)) != length ||
+                                        strncmp(benchmark_kv_name((tern_kv_type)type), at, length) != 0))
+            type++;
+        if (type > TERN_KV_Q4_0) break;
+        if (!has_value(out, type)) out->values[out->count++] = type;
+        if (at[length] == '\0') return EXIT_OK;
+        at += length + 1;
     }
-    fclose(file);
+    return options_error(&command_bench, "--kv-type takes f16, q8_0, q4_0 with commas between, got '%s'", text);
 }
 
-// The type that most weights have.
-static const char *main_type(const struct gguf_file *file)
+// 0 among the lengths means none.
+static void drop_zero(struct bench_list *list)
 {
-    uint64_t weights[DTYPE_COUNT] = {0};
-    enum dtype best = 0;
-    for (uint64_t i = 0; i < file->n_tensors; i++)
-        weights[file->tensors[i].type] += file->tensors[i].rows * file->tensors[i].dims[0];
-    for (enum dtype type = 0; type < DTYPE_COUNT; type++)
-        if (weights[type] > weights[best]) best = type;
-    return dtype_info(best)->name;
+    int n = 0;
+    for (int i = 0; i < list->count; i++)
+        if (list->values[i] > 0) list->values[n++] = list->values[i];
+    list->count = n;
 }
 
-struct report {
-    const struct bench_options *options;
-    const tern_model *model;
-    const struct measurement *m;
-    char machine[128];
-};
-
-static void print_md_rate(const char *what, int tokens, const struct sample *s)
+static int take_lists(const struct bench_options *o, struct bench_plan *plan)
 {
-    printf("| %-7s | %6d | %12.2f | %5.1f %% |\n", what, tokens, median(s), 100 * spread(s));
+    enum { MOST_TOKENS = 1 << 20 };
+    const struct list_option lists[] = {
+        {"-p", o->prompts, 0, MOST_TOKENS, 512, 0, &plan->prompts},
+        {"-n", o->decodes, 0, MOST_TOKENS, 128, 0, &plan->decodes},
+        {"-d", o->depths, 0, MOST_TOKENS, 0, 0, &plan->depths},
+        {"-b", o->streams, 1, DECODER_MAX_ROWS, 1, 0, &plan->streams},
+        {"-t", o->threads, 0, LOADING_MAX_THREADS, cpu_cores(), cpu_cores(), &plan->threads},
+    };
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (take_list(&lists[i]) != EXIT_OK) return EXIT_USAGE;
+    drop_zero(&plan->prompts);
+    drop_zero(&plan->decodes);
+    if (plan->prompts.count == 0 && plan->decodes.count == 0)
+        return options_error(&command_bench, "-p 0 and -n 0 leave nothing to measure");
+    return take_kv_types(o->kv_types, &plan->kv_types);
 }
 
-static void print_md(const struct report *r)
+static int take_models(const struct bench_options *o, const struct arguments *words, struct bench_plan *plan)
 {
-    const struct measurement *m = r->m;
-    fputs("model: ", stdout);
-    terminal_write(stdout, tern_model_name(r->model), strlen(tern_model_name(r->model)));
-    printf(" (%s, %s, %.1f MB read for each token)\n", tern_model_architecture(r->model), main_type(r->model->file),
-           (double)m->weight_bytes / 1e6);
-    printf("machine: %s, %d threads, %s kernels, tern %s\n\n", r->machine, tern_model_threads(r->model),
-           tern_model_kernels(r->model), tern_version());
-    puts("| test    | tokens | tokens/s     | +/-     |");
-    puts("|---------|-------:|-------------:|--------:|");
-    print_md_rate("prefill", r->options->n_prompt, &m->prefill);
-    print_md_rate("decode", r->options->n_decode, &m->decode);
-    printf("\nmemory: %.2f GB/s +/- %.1f %%; decoding uses %.1f %% of it (medians of %d)\n",
-           median(&m->bandwidth) / 1e9, 100 * spread(&m->bandwidth), 100 * m->share, r->options->repeats);
+    if (o->models.count + (size_t)words->count > BENCHMARK_MAX_MODELS)
+        return options_error(&command_bench, "%zu models, at most %d at once", o->models.count + (size_t)words->count,
+                             BENCHMARK_MAX_MODELS);
+    for (int i = 0; i < words->count; i++)
+        plan->models[plan->n_models++] = words->words[i];
+    for (size_t i = 0; i < o->models.count; i++)
+        plan->models[plan->n_models++] = o->models.items[i];
+    return plan->n_models > 0 ? EXIT_OK : options_error(&command_bench, "which model? Give a GGUF file");
 }
 
-static void print_csv(const struct report *r)
-{
-    const struct measurement *m = r->m;
-    puts("test,tokens,tokens_per_second,spread,bytes_per_token,bandwidth,share_of_wall,threads,kernels,type");
-    const char *kernels = tern_model_kernels(r->model), *type = main_type(r->model->file);
-    int threads = tern_model_threads(r->model);
-    printf("prefill,%d,%.4f,%.4f,,%.0f,,%d,%s,%s\n", r->options->n_prompt, median(&m->prefill), spread(&m->prefill),
-           median(&m->bandwidth), threads, kernels, type);
-    printf("decode,%d,%.4f,%.4f,%.0f,%.0f,%.4f,%d,%s,%s\n", r->options->n_decode, median(&m->decode),
-           spread(&m->decode), (double)m->weight_bytes + m->cache_bytes, median(&m->bandwidth), m->share, threads,
-           kernels, type);
-}
+// ---- Results ------------------------------------------------------------------------------------------------------
 
-static json_t *sample_to_json(const struct sample *s)
+static int print_json(const struct benchmark *benchmark, FILE *stream)
 {
-    json_t *values = json_array();
-    for (int i = 0; i < s->count; i++)
-        json_array_append_new(values, json_real(s->values[i]));
-    return json_pack("{s:f, s:f, s:o}", "median", median(s), "spread", spread(s), "values", values);
-}
-
-static int print_json(const struct report *r)
-{
-    const struct measurement *m = r->m;
-    json_t *object =
-        json_pack("{s:s, s:s*, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:I, s:f, s:f}", "version",
-                  tern_version(), "model", tern_model_name(r->model), "architecture", tern_model_architecture(r->model),
-                  "type", main_type(r->model->file), "machine", r->machine, "kernels", tern_model_kernels(r->model),
-                  "threads", tern_model_threads(r->model), "prompt_tokens", r->options->n_prompt, "decode_tokens",
-                  r->options->n_decode, "prefill_tokens_per_second", sample_to_json(&m->prefill),
-                  "decode_tokens_per_second", sample_to_json(&m->decode), "bandwidth_bytes_per_second",
-                  sample_to_json(&m->bandwidth), "weight_bytes_per_token", (json_int_t)m->weight_bytes,
-                  "cache_bytes_per_token", m->cache_bytes, "share_of_wall", m->share);
-    if (object == NULL) return terminal_error(EXIT_FAILED, "the measurements cannot be put in JSON");
-    json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    putchar('\n');
-    json_decref(object);
+    char *text = benchmark_to_json(benchmark);
+    if (text == NULL) return terminal_error(EXIT_FAILED, "the measurements cannot be put in JSON");
+    fputs(text, stream);
+    fputc('\n', stream);
+    free(text);
     return EXIT_OK;
 }
 
-static int print_report(const struct report *r)
+static int print_csv(const struct benchmark *benchmark, FILE *stream)
 {
-    if (r->options->format == FORMAT_JSON) return print_json(r);
-    if (r->options->format == FORMAT_CSV)
-        print_csv(r);
+    bench_print_csv(benchmark, stream);
+    return EXIT_OK;
+}
+
+static int print_svg(const struct benchmark *benchmark, FILE *stream)
+{
+    struct buffer svg = {0};
+    tern_status status = benchmark_draw(benchmark, &svg);
+    if (status == TERN_OK) fwrite(svg.data, 1, svg.length, stream);
+    buffer_free(&svg);
+    return status == TERN_OK ? EXIT_OK : terminal_error(EXIT_FAILED, "%s", tern_last_error());
+}
+
+static int write_file(const char *path, const struct benchmark *benchmark,
+                      int (*print)(const struct benchmark *, FILE *))
+{
+    if (path == NULL) return EXIT_OK;
+    FILE *file = fopen(path, "w");
+    if (file == NULL) return terminal_error(EXIT_FAILED, "%s: %s", path, strerror(errno));
+    int code = print(benchmark, file);
+    bool failed = ferror(file) != 0;
+    if ((fclose(file) != 0 || failed) && code == EXIT_OK)
+        code = terminal_error(EXIT_FAILED, "%s: %s", path, strerror(errno));
+    return code;
+}
+
+static int print_results(const struct bench_options *o, const struct benchmark *benchmark)
+{
+    int code = EXIT_OK;
+    if (o->format == FORMAT_JSON)
+        code = print_json(benchmark, stdout);
+    else if (o->format == FORMAT_CSV)
+        bench_print_csv(benchmark, stdout);
     else
-        print_md(r);
-    return EXIT_OK;
+        bench_print_table(benchmark);
+    if (code == EXIT_OK) code = write_file(o->json, benchmark, print_json);
+    if (code == EXIT_OK) code = write_file(o->csv, benchmark, print_csv);
+    if (code == EXIT_OK) code = write_file(o->svg, benchmark, print_svg);
+    return code == EXIT_OK ? terminal_finish_output() : code;
 }
 
-// ---- Command ------------------------------------------------------------------------------------------------------
+// ---- Commands -----------------------------------------------------------------------------------------------------
 
-static int bench_model(const struct bench_options *o, tern_model *model)
+static bool has_results(const struct benchmark *benchmark)
 {
-    struct measurement m = {0};
-    tern_status status = measure(o, model, &m);
-    if (status == TERN_CANCELLED) return EXIT_INTERRUPTED;
-    if (status != TERN_OK) return terminal_error(EXIT_FAILED, "%s", tern_last_error());
-    struct report report = {.options = o, .model = model, .m = &m};
-    machine_name(report.machine, sizeof report.machine);
-    int code = print_report(&report);
-    return code == EXIT_OK ? terminal_finish_output() : code;
+    for (int32_t i = 0; i < benchmark->n_cases; i++)
+        if (benchmark->cases[i].test != BENCHMARK_STREAM && benchmark->cases[i].rates.count > 0) return true;
+    return false;
+}
+
+static int measure(const struct bench_options *o, const struct arguments *words)
+{
+    struct bench_plan plan = {.rounds = o->rounds, .f32_activations = o->f32_activations != 0};
+    if (take_models(o, words, &plan) != EXIT_OK || take_lists(o, &plan) != EXIT_OK) return EXIT_USAGE;
+    struct benchmark *benchmark = calloc(1, sizeof *benchmark);
+    if (benchmark == NULL) return terminal_error(EXIT_FAILED, "no memory for the measurements");
+    interrupt_install(INTERRUPT_ONCE);
+    int code = bench_measure(&plan, benchmark), printed = EXIT_OK;
+    if (code == EXIT_OK || (code == EXIT_INTERRUPTED && has_results(benchmark))) printed = print_results(o, benchmark);
+    benchmark_free(benchmark);
+    free(benchmark);
+    return code != EXIT_OK ? code : printed;
+}
+
+static tern_status read_benchmark(struct bench_file *file)
+{
+    struct buffer text = {0};
+    tern_status status = input_read(file->path, &text);
+    if (status == TERN_OK) status = benchmark_from_json(file->path, text.data, text.length, &file->benchmark);
+    buffer_free(&text);
+    return status;
+}
+
+static tern_status compare_files(struct bench_file *a, struct bench_file *b)
+{
+    struct benchmark_comparison comparison;
+    TRY(read_benchmark(a));
+    TRY(read_benchmark(b));
+    TRY(benchmark_compare(&a->benchmark, &b->benchmark, &comparison));
+    bench_print_comparison(a, b, &comparison);
+    benchmark_comparison_free(&comparison);
+    return TERN_OK;
+}
+
+static int compare(const struct arguments *words)
+{
+    if (words->count != 2) return options_error(&command_bench, "--compare wants two files that --json wrote");
+    struct bench_file *files = calloc(2, sizeof *files);
+    if (files == NULL) return terminal_error(EXIT_FAILED, "no memory for two files");
+    files[0].path = words->words[0];
+    files[1].path = words->words[1];
+    tern_status status = compare_files(&files[0], &files[1]);
+    benchmark_free(&files[0].benchmark);
+    benchmark_free(&files[1].benchmark);
+    free(files);
+    return status == TERN_OK ? terminal_finish_output() : terminal_error(EXIT_FAILED, "%s", tern_last_error());
 }
 
 int bench_main(int argc, char **argv)
 {
-    struct bench_options o = {.n_prompt = 512, .n_decode = 128, .repeats = 5};
+    struct bench_options o = {.rounds = 5};
     struct arguments words;
     enum parse_result parsed = options_parse(&command_bench, argc, argv, &o, &words);
     if (parsed == PARSE_ERROR) return EXIT_USAGE;
@@ -317,16 +293,5 @@ int bench_main(int argc, char **argv)
         options_print_help(&command_bench, stdout);
         return terminal_finish_output();
     }
-    if (o.model != NULL && words.count > 0)
-        return options_error(&command_bench, "two models: '%s' and -m '%s'", words.words[0], o.model);
-    if (words.count > 0) o.model = words.words[0];
-    if (o.model == NULL) return options_error(&command_bench, "which model? Give a GGUF file");
-
-    tern_model *model;
-    interrupt_install(INTERRUPT_ONCE);
-    int code = loading_open_model(o.model, o.threads, o.f32_activations, &model);
-    if (code != EXIT_OK) return code;
-    code = bench_model(&o, model);
-    tern_model_close(model);
-    return code;
+    return o.compare ? compare(&words) : measure(&o, &words);
 }

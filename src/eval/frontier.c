@@ -1,18 +1,16 @@
 #include "eval/frontier.h"
 
-#include "text/utf8.h"
+#include "eval/svg.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 // The picture in its own units; a viewer scales it.
-enum { WIDTH = 960, HEIGHT = 600, LEFT = 70, RIGHT = 30, TOP = 64, BOTTOM = 64, MAX_GROUPS = 6 };
+enum { WIDTH = 960, HEIGHT = 600, LEFT = 70, RIGHT = 30, TOP = 64, BOTTOM = 64, MAX_GROUPS = SVG_SERIES };
 
-static const double LETTER_WIDTH = 6.6, LETTER_HEIGHT = 12, MARK_RADIUS = 5.5;
-
-// Colours that people who see few of them can tell apart too (Okabe and Ito 2008), each with its own mark.
-static const char *const colours[MAX_GROUPS] = {"#0072b2", "#d55e00", "#6b6b6b", "#009e73", "#cc79a7", "#a07800"};
+static const double LETTER_HEIGHT = 12;
 
 struct box {
     double x, y, width, height;
@@ -72,10 +70,19 @@ static tern_status draw_size_line(struct chart *c, double gigabytes)
 {
     if (gigabytes < c->low_size || gigabytes > c->high_size) return TERN_OK;
     double x = x_of(c, gigabytes);
-    return buffer_append_format(c->svg,
-                                "<line class=\"grid\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>\n"
-                                "<text class=\"axis\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%g</text>\n",
-                                x, TOP, x, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 18, gigabytes);
+    char number[32];
+    snprintf(number, sizeof number, "%g", gigabytes);
+    TRY(svg_line(c->svg, "grid", x, TOP, x, HEIGHT - BOTTOM));
+    return svg_text(c->svg, "axis", x, HEIGHT - BOTTOM + 18, "middle", number);
+}
+
+static tern_status draw_score_line(struct chart *c, double score)
+{
+    double y = y_of(c, score);
+    char number[32];
+    snprintf(number, sizeof number, "%g", score);
+    TRY(svg_line(c->svg, "grid", LEFT, y, WIDTH - RIGHT, y));
+    return svg_text(c->svg, "axis", LEFT - 8, y + 4, "end", number);
 }
 
 static tern_status draw_axes(struct chart *c)
@@ -86,44 +93,13 @@ static tern_status draw_axes(struct chart *c)
         TRY(draw_size_line(c, 5 * pow(10, power)));
     }
     for (double score = c->low_score; score <= c->high_score; score += 10)
-        TRY(buffer_append_format(c->svg,
-                                 "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>\n"
-                                 "<text class=\"axis\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n",
-                                 LEFT, y_of(c, score), WIDTH - RIGHT, y_of(c, score), LEFT - 8, y_of(c, score) + 4,
-                                 score));
-    return buffer_append_format(c->svg,
-                                "<text class=\"title\" x=\"%d\" y=\"26\">Score and size of models</text>\n"
-                                "<text class=\"axis\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">size, GB (logarithmic)"
-                                "</text>\n"
-                                "<text class=\"axis\" x=\"20\" y=\"%d\" text-anchor=\"middle\" "
-                                "transform=\"rotate(-90 20 %d)\">average score, %%</text>\n",
-                                LEFT, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 16, (TOP + HEIGHT - BOTTOM) / 2,
-                                (TOP + HEIGHT - BOTTOM) / 2);
+        TRY(draw_score_line(c, score));
+    TRY(svg_text(c->svg, "title", LEFT, 26, "start", "Score and size of models"));
+    TRY(svg_text(c->svg, "axis", (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 16, "middle", "size, GB (logarithmic)"));
+    return svg_upright_text(c->svg, "axis", 20, (TOP + HEIGHT - BOTTOM) / 2.0, "average score, %");
 }
 
 // ---- Marks --------------------------------------------------------------------------------------------------------
-
-// Circle, diamond, square, triangle, and the last two again.
-static tern_status draw_mark(struct chart *c, int group, double x, double y)
-{
-    const double r = MARK_RADIUS;
-    switch (group % 4) {
-    case 0:
-        return buffer_append_format(c->svg, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\"/>\n", x, y, r,
-                                    colours[group]);
-    case 1:
-        return buffer_append_format(c->svg, "<path d=\"M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz\" fill=\"%s\"/>\n", x,
-                                    y - 1.3 * r, 1.3 * r, 1.3 * r, -1.3 * r, 1.3 * r, -1.3 * r, -1.3 * r,
-                                    colours[group]);
-    case 2:
-        return buffer_append_format(c->svg,
-                                    "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"/>\n",
-                                    x - 0.9 * r, y - 0.9 * r, 1.8 * r, 1.8 * r, colours[group]);
-    default:
-        return buffer_append_format(c->svg, "<path d=\"M%.1f %.1fl%.1f %.1fh%.1fz\" fill=\"%s\"/>\n", x, y - 1.2 * r,
-                                    1.2 * r, 2.2 * r, -2.4 * r, colours[group]);
-    }
-}
 
 static void take_box(struct chart *c, struct box box)
 {
@@ -135,8 +111,8 @@ static tern_status draw_marks(struct chart *c)
     for (size_t i = 0; i < c->models->count; i++) {
         const struct scored_model *m = &c->models->items[i];
         double x = x_of(c, m->gigabytes), y = y_of(c, m->score);
-        TRY(draw_mark(c, group_of(c, m->group), x, y));
-        take_box(c, (struct box){x - MARK_RADIUS, y - MARK_RADIUS, 2 * MARK_RADIUS, 2 * MARK_RADIUS});
+        TRY(svg_mark(c->svg, group_of(c, m->group), x, y));
+        take_box(c, (struct box){x - svg_mark_radius, y - svg_mark_radius, 2 * svg_mark_radius, 2 * svg_mark_radius});
     }
     return TERN_OK;
 }
@@ -156,7 +132,7 @@ static void find_frontier(struct chart *c)
 
 static tern_status draw_frontier(struct chart *c)
 {
-    TRY(buffer_append_string(c->svg, "<polyline class=\"frontier\" points=\""));
+    TRY(buffer_append_string(c->svg, "<polyline class=\"dashes\" points=\""));
     for (size_t i = 0; i < c->n_frontier; i++)
         TRY(buffer_append_format(c->svg, "%.1f,%.1f ", x_of(c, c->frontier[i]->gigabytes),
                                  y_of(c, c->frontier[i]->score)));
@@ -219,44 +195,15 @@ static const struct place *place_label(const struct chart *c, double x, double y
     return &places[0];
 }
 
-static size_t count_characters(const char *text)
-{
-    size_t n = 0;
-    for (; *text != '\0'; text++)
-        n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
-
-// Text for XML; control characters, which it cannot hold, become blanks.
-static tern_status append_escaped(struct buffer *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        switch (*text) {
-        case '&':
-            TRY(buffer_append_string(out, "&amp;"));
-            break;
-        case '<':
-            TRY(buffer_append_string(out, "&lt;"));
-            break;
-        case '>':
-            TRY(buffer_append_string(out, "&gt;"));
-            break;
-        default:
-            TRY(buffer_append(out, (unsigned char)*text < 0x20 ? " " : text, 1));
-        }
-    }
-    return TERN_OK;
-}
-
 static tern_status draw_label(struct chart *c, const struct scored_model *m)
 {
     double x = x_of(c, m->gigabytes), y = y_of(c, m->score);
-    double width = LETTER_WIDTH * (double)count_characters(m->name);
+    double width = svg_letter_width * (double)svg_count_characters(m->name);
     const struct place *place = place_label(c, x, y, width);
     take_box(c, box_at(place, x, y, width));
     TRY(buffer_append_format(c->svg, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x + place->x,
                              y + place->y + 4, place->anchor));
-    TRY(append_escaped(c->svg, m->name));
+    TRY(svg_escape(c->svg, m->name));
     return buffer_append_format(c->svg, "<title>%.4g GB, %.2f %%, density %.3f</title></text>\n", m->gigabytes,
                                 m->score, density_of(m));
 }
@@ -266,46 +213,28 @@ static tern_status draw_legend(struct chart *c)
     double x = LEFT;
     for (int i = 0; i < c->n_groups; i++) {
         const char *name = c->groups[i][0] != '\0' ? c->groups[i] : "others";
-        TRY(draw_mark(c, i, x + 6, 44));
-        TRY(buffer_append_format(c->svg, "<text class=\"axis\" x=\"%.1f\" y=\"48\">", x + 17));
-        TRY(append_escaped(c->svg, name));
-        TRY(buffer_append_string(c->svg, "</text>\n"));
-        x += 40 + LETTER_WIDTH * (double)count_characters(name);
+        TRY(svg_mark(c->svg, i, x + 6, 44));
+        TRY(svg_text(c->svg, "axis", x + 17, 48, "start", name));
+        x += 40 + svg_letter_width * (double)svg_count_characters(name);
     }
-    return buffer_append_format(c->svg,
-                                "<line class=\"frontier\" x1=\"%.1f\" y1=\"44\" x2=\"%.1f\" y2=\"44\"/>\n"
-                                "<text class=\"axis\" x=\"%.1f\" y=\"48\">frontier: no model is smaller and better"
-                                "</text>\n",
-                                x, x + 24, x + 31);
+    TRY(svg_line(c->svg, "dashes", x, 44, x + 24, 44));
+    return svg_text(c->svg, "axis", x + 31, 48, "start", "frontier: no model is smaller and better");
 }
 
 // ---- Picture ------------------------------------------------------------------------------------------------------
-
-static const char OPENING[] =
-    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 960 600\" width=\"960\" height=\"600\" role=\"img\">\n"
-    "<title>Score against size of models</title>\n"
-    "<style>\n"
-    "text { font-family: system-ui, 'DejaVu Sans', Arial, Helvetica, sans-serif; fill: #222 }\n"
-    ".title { font-size: 16px; font-weight: bold }\n"
-    ".axis { font-size: 12px; fill: #444 }\n"
-    ".label { font-size: 11px; paint-order: stroke; stroke: #fff; stroke-width: 3px }\n"
-    ".grid { stroke: #ddd; stroke-width: 1 }\n"
-    ".frontier { fill: none; stroke: #333; stroke-width: 1.3; stroke-dasharray: 5 3 }\n"
-    "</style>\n"
-    "<rect width=\"960\" height=\"600\" fill=\"#fff\"/>\n";
 
 static tern_status draw(struct chart *c)
 {
     choose_axes(c);
     find_frontier(c);
-    TRY(buffer_append_string(c->svg, OPENING));
+    TRY(svg_open(c->svg, WIDTH, HEIGHT, "Score against size of models"));
     TRY(draw_axes(c));
     TRY(draw_frontier(c));
     TRY(draw_marks(c));
     TRY(draw_legend(c));
     for (size_t i = 0; i < c->models->count; i++)
         TRY(draw_label(c, &c->models->items[i]));
-    return buffer_append_string(c->svg, "</svg>\n");
+    return svg_close(c->svg);
 }
 
 tern_status frontier_draw(const struct scored_models *models, struct buffer *svg)

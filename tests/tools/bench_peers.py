@@ -27,8 +27,9 @@ def run_tern(args, path):
     command = [args.tern, 'bench', '-m', path, '-p', str(args.prompt), '-n', str(args.decode), '-t',
                str(args.threads), '-r', '1', '-o', 'json']
     result = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return (result['prefill_tokens_per_second']['median'], result['decode_tokens_per_second']['median'],
-            result['share_of_wall'])
+    cases = {case['test']: case for case in result['cases']}
+    return (cases['prefill']['tokens_per_second']['median'], cases['decode']['tokens_per_second']['median'],
+            cases['decode']['share_of_wall']['median'])
 
 
 class Peer:
