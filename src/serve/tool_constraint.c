@@ -72,7 +72,8 @@ static void set_marks(struct tool_request *t, const char *const *call_open, bool
     options->triggers = call_open;
     options->n_triggers = 1;
     options->must_trigger = must;
-    options->prefix = must && !thinks ? *call_open : NULL;
+    options->begins = must && !thinks;
+    options->prefix = options->begins ? *call_open : NULL;
     options->suffix = style->call_close[0] == '\0' ? NULL : style->call_close;
     options->repeat = !t->request->one_call && !style->call_is_list && !style->call_is_bare;
 }

@@ -1,0 +1,119 @@
+#include "serve/conversation.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool fail_memory(struct conversation *c)
+{
+    return api_error_from_status(c->error, TERN_NO_MEMORY, NULL);
+}
+
+static bool append_line(struct conversation *c, struct buffer *out, const char *text)
+{
+    tern_status status = out->length > 0 ? buffer_append(out, "\n", 1) : TERN_OK;
+    if (status == TERN_OK) status = buffer_append_string(out, text);
+    return status == TERN_OK || fail_memory(c);
+}
+
+static bool add(struct conversation *c, const tern_message *message)
+{
+    if (generation_add_message(c->request, message)) return true;
+    if (c->request->n_messages < GENERATION_MAX_MESSAGES) return fail_memory(c);
+    return api_error_invalid(c->error, NULL, NULL, "more than %d messages", GENERATION_MAX_MESSAGES);
+}
+
+// The buffer's text, "" if it is empty; NULL without memory.
+static const char *keep(struct conversation *c, const struct buffer *text)
+{
+    return generation_keep(c->request, json_stringn(text->length > 0 ? text->data : "", text->length));
+}
+
+static const char *keep_calls(struct conversation *c)
+{
+    char *text = json_dumps(c->calls, JSON_COMPACT);
+    const char *kept = text == NULL ? NULL : generation_keep(c->request, json_string(text));
+    free(text);
+    return kept;
+}
+
+static bool add_turn(struct conversation *c)
+{
+    tern_message message = {.role = "assistant", .content = keep(c, &c->text)};
+    if (c->reasoning.length > 0) message.reasoning = keep(c, &c->reasoning);
+    if (c->calls != NULL) message.tool_calls = keep_calls(c);
+    bool kept = message.content != NULL && (c->reasoning.length == 0 || message.reasoning != NULL) &&
+                (c->calls == NULL || message.tool_calls != NULL);
+    return kept ? add(c, &message) : fail_memory(c);
+}
+
+static bool close_turn(struct conversation *c)
+{
+    bool fine = !c->open || add_turn(c);
+    c->open = false;
+    c->text.length = c->reasoning.length = 0;
+    json_decref(c->calls);
+    c->calls = NULL;
+    return fine;
+}
+
+bool conversation_end(struct conversation *c)
+{
+    bool fine = close_turn(c);
+    buffer_free(&c->text);
+    buffer_free(&c->reasoning);
+    return fine;
+}
+
+// A template has one place for what the system says: at the beginning.
+static bool join_system(struct conversation *c, tern_message *system, const char *text)
+{
+    json_t *joined = json_sprintf("%s\n\n%s", system->content, text);
+    system->content = generation_keep(c->request, joined);
+    return system->content != NULL || fail_memory(c);
+}
+
+bool conversation_say(struct conversation *c, const char *role, const char *text)
+{
+    if (!close_turn(c)) return false;
+    tern_message *messages = c->request->messages;
+    bool system_again = c->request->n_messages == 1 && strcmp(messages[0].role, "system") == 0;
+    if (system_again && strcmp(role, "system") == 0) return join_system(c, messages, text);
+    return add(c, &(tern_message){.role = role, .content = text});
+}
+
+bool conversation_answer(struct conversation *c, const char *text)
+{
+    c->open = true;
+    return append_line(c, &c->text, text);
+}
+
+bool conversation_think(struct conversation *c, const char *text)
+{
+    c->open = true;
+    return append_line(c, &c->reasoning, text);
+}
+
+bool conversation_call(struct conversation *c, const char *id, const char *name, const char *arguments)
+{
+    c->open = true;
+    if (c->calls == NULL) c->calls = json_array();
+    json_t *call = json_pack("{s:s, s:s, s:{s:s, s:s}}", "id", id, "type", "function", "function", "name", name,
+                             "arguments", arguments);
+    return json_array_append_new(c->calls, call) == 0 || fail_memory(c);
+}
+
+bool conversation_result(struct conversation *c, const char *id, const char *text)
+{
+    return close_turn(c) && add(c, &(tern_message){.role = "tool", .content = text, .tool_call_id = id});
+}
+
+bool conversation_add_tool(json_t *tools, const char *name, const char *description, const json_t *parameters,
+                           bool strict)
+{
+    json_t *function = json_pack("{s:s}", "name", name);
+    if (description != NULL) json_object_set_new(function, "description", json_string(description));
+    if (parameters != NULL) json_object_set(function, "parameters", (json_t *)(uintptr_t)parameters);
+    if (strict) json_object_set_new(function, "strict", json_true());
+    return json_array_append_new(tools, json_pack("{s:s, s:o}", "type", "function", "function", function)) == 0;
+}

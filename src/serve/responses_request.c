@@ -1,0 +1,321 @@
+#include "serve/responses_request.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "serve/conversation.h"
+
+enum { MAX_PARTS = 4096 };
+
+// ---- What was said --------------------------------------------------------------------------------------------------
+
+static bool read_part(const struct fields *f, struct buffer *out)
+{
+    static const char *const kinds = "input_text|output_text|text|reasoning_text|summary_text|refusal";
+    int kind = -1;
+    const char *text = NULL;
+    if (!field_choice(f, "type", kinds, &kind)) return false;
+    const char *name = kind == 5 ? "refusal" : "text";
+    if (!field_text(f, name, &text)) return false;
+    if (text == NULL) return field_fail(f, name, "missing, expected a string");
+    tern_status status = out->length > 0 ? buffer_append(out, "\n", 1) : TERN_OK;
+    if (status == TERN_OK) status = buffer_append_string(out, text);
+    return status == TERN_OK || api_error_from_status(f->error, status, NULL);
+}
+
+static bool read_parts(const struct fields *f, const char *name, const json_t *parts, struct buffer *out)
+{
+    size_t index;
+    json_t *part;
+    json_array_foreach(parts, index, part)
+    {
+        struct fields entry;
+        if (!field_enter(f, name, (int)index, part, &entry) || !read_part(&entry, out)) return false;
+    }
+    return true;
+}
+
+// A string, or an array of parts that hold text: one text, "" if it is absent.
+static bool read_text(const struct fields *f, struct generation_request *request, const char *name, const char **out)
+{
+    const json_t *parts = NULL;
+    struct buffer text = {0};
+    *out = "";
+    if (!json_is_array(json_object_get(f->object, name))) return field_text(f, name, out);
+    bool fine = field_array(f, name, MAX_PARTS, &parts) && read_parts(f, name, parts, &text);
+    if (fine) *out = generation_keep(request, json_stringn(text.length > 0 ? text.data : "", text.length));
+    buffer_free(&text);
+    if (fine && *out == NULL) return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
+    return fine;
+}
+
+static bool read_message(const struct fields *f, struct conversation *c)
+{
+    enum { USER, ASSISTANT, SYSTEM, DEVELOPER };
+    int role = -1;
+    const char *text;
+    if (!field_choice(f, "role", "user|assistant|system|developer", &role)) return false;
+    if (role < 0) return field_fail(f, "role", "missing, expected user, assistant, system or developer");
+    if (!field_is_given(f, "content")) return field_fail(f, "content", "missing");
+    if (!read_text(f, c->request, "content", &text)) return false;
+    if (role == ASSISTANT) return conversation_answer(c, text);
+    return conversation_say(c, role == USER ? "user" : "system", text);
+}
+
+static bool read_call(const struct fields *f, struct conversation *c)
+{
+    const char *id = "", *name = NULL, *arguments = "{}";
+    if (!field_text(f, "call_id", &id) || !field_text(f, "name", &name) || !field_text(f, "arguments", &arguments))
+        return false;
+    if (name == NULL) return field_fail(f, "name", "missing, expected the function's name");
+    return conversation_call(c, id, name, arguments);
+}
+
+static bool read_call_output(const struct fields *f, struct conversation *c)
+{
+    const char *id = "", *text;
+    if (!field_text(f, "call_id", &id)) return false;
+    if (!field_is_given(f, "output")) return field_fail(f, "output", "missing");
+    return read_text(f, c->request, "output", &text) && conversation_result(c, id, text);
+}
+
+// What the model thought stands in `content`; other servers' items have only a summary.
+static bool read_reasoning(const struct fields *f, struct conversation *c)
+{
+    const char *text;
+    if (!read_text(f, c->request, json_array_size(json_object_get(f->object, "content")) > 0 ? "content" : "summary",
+                   &text))
+        return false;
+    return text[0] == '\0' || conversation_think(c, text);
+}
+
+static bool read_item(const struct fields *f, struct conversation *c)
+{
+    bool (*const readers[])(const struct fields *, struct conversation *) = {read_message, read_call, read_call_output,
+                                                                             read_reasoning};
+    int kind = 0;
+    if (!field_choice(f, "type", "message|function_call|function_call_output|reasoning", &kind)) return false;
+    return readers[kind](f, c);
+}
+
+static bool read_items(const struct fields *f, struct conversation *c)
+{
+    const json_t *items = NULL;
+    size_t index;
+    json_t *item;
+    if (!field_array(f, "input", GENERATION_MAX_MESSAGES, &items)) return false;
+    json_array_foreach(items, index, item)
+    {
+        struct fields entry;
+        if (!field_enter(f, "input", (int)index, item, &entry) || !read_item(&entry, c)) return false;
+    }
+    return true;
+}
+
+static bool read_pieces(const struct fields *f, struct conversation *c)
+{
+    const char *text = NULL;
+    if (!field_text(f, "instructions", &text)) return false;
+    if (text != NULL && !conversation_say(c, "system", text)) return false;
+    if (!json_is_string(json_object_get(f->object, "input"))) return read_items(f, c);
+    return field_text(f, "input", &text) && conversation_say(c, "user", text);
+}
+
+static bool read_input(const struct fields *f, struct generation_request *request)
+{
+    struct conversation c = {.request = request, .error = f->error};
+    if (!field_is_given(f, "input")) return field_fail(f, "input", "missing, expected a string or an array");
+    bool fine = read_pieces(f, &c);
+    fine = conversation_end(&c) && fine;
+    if (fine && request->n_messages == 0) return field_fail(f, "input", "there are no messages in it");
+    return fine;
+}
+
+// ---- Tools ----------------------------------------------------------------------------------------------------------
+
+static bool read_tool(const struct fields *f, json_t *tools)
+{
+    const char *name = NULL, *description = NULL;
+    const json_t *parameters = NULL;
+    bool strict = false;
+    int kind = -1;
+    if (!field_choice(f, "type", "function", &kind) || !field_text(f, "name", &name) ||
+        !field_text(f, "description", &description) || !field_object(f, "parameters", &parameters) ||
+        !field_bool(f, "strict", &strict))
+        return false;
+    if (name == NULL || name[0] == '\0') return field_fail(f, "name", "missing, expected the function's name");
+    return conversation_add_tool(tools, name, description, parameters, strict) ||
+           api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
+}
+
+static bool read_tools(const struct fields *f, struct generation_request *request)
+{
+    const json_t *list = NULL;
+    size_t index;
+    json_t *entry, *tools = json_array();
+    request->tools = tools;
+    if (generation_keep(request, tools) == NULL) return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
+    if (!field_array(f, "tools", GENERATION_MAX_TOOLS, &list)) return false;
+    json_array_foreach(list, index, entry)
+    {
+        struct fields tool;
+        if (!field_enter(f, "tools", (int)index, entry, &tool) || !read_tool(&tool, tools)) return false;
+    }
+    return true;
+}
+
+static bool has_tool(const json_t *list, const char *path, const char *name)
+{
+    size_t index;
+    json_t *tool;
+    json_array_foreach(list, index, tool)
+    {
+        const json_t *owner = path == NULL ? tool : json_object_get(tool, path);
+        const char *found = json_string_value(json_object_get(owner, "name"));
+        if (found != NULL && strcmp(found, name) == 0) return true;
+    }
+    return false;
+}
+
+static bool read_named_choice(const struct fields *f, struct generation_request *request)
+{
+    if (!field_text(f, "name", &request->tool_name)) return false;
+    if (request->tool_name == NULL || !has_tool(request->tools, "function", request->tool_name))
+        return field_fail(f, "name", "no tool has this name");
+    request->tool_choice = TOOL_CHOICE_NAMED;
+    return true;
+}
+
+// Keeps the tools that the request lists here once more.
+static bool read_allowed_tools(const struct fields *f, struct generation_request *request)
+{
+    const json_t *allowed = NULL;
+    int mode = 0;
+    if (!field_choice(f, "mode", "auto|required", &mode) || !field_array(f, "tools", GENERATION_MAX_TOOLS, &allowed))
+        return false;
+    json_t *tools = (json_t *)(uintptr_t)request->tools;
+    for (size_t i = json_array_size(tools); i > 0; i--) {
+        const json_t *function = json_object_get(json_array_get(tools, i - 1), "function");
+        const char *name = json_string_value(json_object_get(function, "name"));
+        if (!has_tool(allowed, NULL, name)) json_array_remove(tools, i - 1);
+    }
+    request->tool_choice = mode == 0 ? TOOL_CHOICE_AUTO : TOOL_CHOICE_REQUIRED;
+    return true;
+}
+
+static bool read_tool_choice(const struct fields *f, struct generation_request *request)
+{
+    const json_t *value = json_object_get(f->object, "tool_choice");
+    struct fields choice;
+    int word = TOOL_CHOICE_AUTO, kind = -1;
+    if (json_is_object(value)) {
+        if (!field_enter(f, "tool_choice", -1, value, &choice)) return false;
+        if (!field_choice(&choice, "type", "function|allowed_tools", &kind)) return false;
+        if (kind < 0) return field_fail(&choice, "type", "missing, expected function or allowed_tools");
+        return kind == 0 ? read_named_choice(&choice, request) : read_allowed_tools(&choice, request);
+    }
+    if (!field_choice(f, "tool_choice", "auto|none|required", &word)) return false;
+    request->tool_choice = (enum generation_tool_choice)word;
+    if (word == TOOL_CHOICE_REQUIRED && json_array_size(request->tools) == 0)
+        return field_fail(f, "tool_choice", "a tool is required, but there are no tools");
+    return true;
+}
+
+// ---- The rest -------------------------------------------------------------------------------------------------------
+
+static bool read_format(const struct fields *text, struct generation_request *request)
+{
+    const json_t *value = NULL, *schema = NULL;
+    struct fields format;
+    int kind = 0;
+    if (!field_object(text, "format", &value)) return false;
+    if (value == NULL) return true;
+    if (!field_enter(text, "format", -1, value, &format)) return false;
+    if (!field_choice(&format, "type", "text|json_object|json_schema", &kind)) return false;
+    request->format = (enum generation_format)kind;
+    request->format_param = "text.format";
+    if (kind != FORMAT_JSON_SCHEMA) return true;
+    if (!field_object(&format, "schema", &schema)) return false;
+    if (schema == NULL) return field_fail(&format, "schema", "missing, expected a JSON schema");
+    char *dump = json_dumps(schema, JSON_COMPACT);
+    request->format_text = dump == NULL ? NULL : generation_keep(request, json_string(dump));
+    free(dump);
+    return request->format_text != NULL || api_error_from_status(text->error, TERN_NO_MEMORY, NULL);
+}
+
+static bool read_text_options(const struct fields *f, struct generation_request *request)
+{
+    const json_t *value = NULL;
+    struct fields text;
+    if (!field_object(f, "text", &value)) return false;
+    return value == NULL || (field_enter(f, "text", -1, value, &text) && read_format(&text, request));
+}
+
+static bool read_reasoning_options(const struct fields *f, struct generation_request *request)
+{
+    static const char *const efforts[] = {"none", "minimal", "low", "medium", "high", "high", "high"};
+    const json_t *value = NULL;
+    struct fields reasoning;
+    int effort = -1;
+    if (!field_object(f, "reasoning", &value)) return false;
+    if (value == NULL) return true;
+    if (!field_enter(f, "reasoning", -1, value, &reasoning) ||
+        !field_choice(&reasoning, "effort", "none|minimal|low|medium|high|xhigh|max", &effort))
+        return false;
+    if (effort >= 0) request->reasoning_effort = efforts[effort];
+    return true;
+}
+
+static bool read_logprobs(const struct fields *f, struct generation_request *request)
+{
+    const json_t *include = NULL;
+    size_t index;
+    json_t *entry;
+    int top = 0;
+    if (!field_array(f, "include", 64, &include) || !field_int(f, "top_logprobs", 0, SCHEDULER_MAX_TOP, &top))
+        return false;
+    json_array_foreach(include, index, entry)
+    {
+        const char *what = json_string_value(entry);
+        if (what != NULL && strcmp(what, "message.output_text.logprobs") == 0) request->n_logprobs = top;
+    }
+    if (top > 0) request->n_logprobs = top;
+    return true;
+}
+
+// What this server cannot do, and what would be wrong if it were ignored.
+static bool refuse_kept_state(const struct fields *f)
+{
+    bool background = false;
+    if (field_is_given(f, "previous_response_id") || field_is_given(f, "conversation")) {
+        const char *name = field_is_given(f, "conversation") ? "conversation" : "previous_response_id";
+        field_fail(f, name, "this server keeps no responses: send the whole conversation as input");
+        f->error->code = "unsupported_parameter";
+        return false;
+    }
+    if (field_is_given(f, "prompt")) return field_fail(f, "prompt", "this server keeps no prompts");
+    if (!field_bool(f, "background", &background)) return false;
+    return !background || field_fail(f, "background", "this server keeps no responses: wait for the answer");
+}
+
+static bool read_limits(const struct fields *f, struct generation_request *request)
+{
+    int most = request->max_tokens;
+    bool parallel = true;
+    if (!field_int(f, "max_output_tokens", 1, INT32_MAX, &most) || !field_bool(f, "parallel_tool_calls", &parallel))
+        return false;
+    request->max_tokens = most;
+    request->max_tokens_param = "max_output_tokens";
+    request->one_call = !parallel;
+    return field_object(f, "chat_template_kwargs", &request->template_variables);
+}
+
+bool responses_read_request(struct generation_request *request, bool *stream, struct api_error *error)
+{
+    const struct fields f = {.object = request->root, .error = error};
+    return field_text(&f, "model", &request->model) && field_bool(&f, "stream", stream) && refuse_kept_state(&f) &&
+           read_limits(&f, request) && generation_read_sampling(&f, request) && read_text_options(&f, request) &&
+           read_reasoning_options(&f, request) && read_logprobs(&f, request) && read_tools(&f, request) &&
+           read_tool_choice(&f, request) && read_input(&f, request);
+}
