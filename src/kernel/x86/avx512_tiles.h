@@ -14,11 +14,8 @@
 enum {
     PAIR_ROWS = 2 * TILE_ROWS,
     ROW_VECTORS = PAIR_ROWS / 16,
-    STEP_CHUNKS = 4, // chunks that one unpacking takes
-    GROUP_MAX = 128,
-    GROUP_CODES = GROUP_MAX / 4 * ROW_VECTORS, // vectors of codes that a group of a pair unpacks to
-    FEW_TOKENS = 4,                            // tokens that are multiplied without storing the unpacked codes
-    BATCH_TOKENS = 6, // tokens whose sums stay in registers otherwise: 6 * ROW_VECTORS of the 32
+    STEP_CHUNKS = 4,  // chunks that one unpacking takes
+    BATCH_TOKENS = 6, // tokens whose sums stay in registers: 6 * ROW_VECTORS of the 32
 };
 
 // ---- Activations, rearranged
@@ -180,164 +177,97 @@ struct tile_pair {
     int64_t token; // the job's, to which tokens' first belongs
 };
 
-SPECIALISE float group_scale(const struct tile_pair *pair, int64_t t, int64_t group)
-{
-    const struct activations *x = pair->job->x;
-    return x->scale[(pair->token + t) * x->n_scales + group * pair->job->w->group / 128];
-}
-
 // For n tokens from t on: sum = fmaf((float)dot, w_scale * x_scale, sum).
 SPECIALISE void accumulate_group(const struct tile_pair *pair, int64_t group, int64_t t, int n,
                                  const __m512 w_scale[ROW_VECTORS], const __m512i *dot)
 {
-    for (int i = 0; i < n; i++) {
-        const __m512 x_scale = _mm512_set1_ps(group_scale(pair, t + i, group));
-        __m512 *sum = pair->tokens->sum + (t + i) * ROW_VECTORS;
-        UNROLL()
-        for (int v = 0; v < ROW_VECTORS; v++)
-            sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i * ROW_VECTORS + v]), _mm512_mul_ps(w_scale[v], x_scale),
-                                     sum[v]);
+    const struct activations *x = pair->job->x;
+    const int64_t stride = x->n_scales;
+    const float *x_scale = x->scale + (pair->token + t) * stride + group * pair->job->w->group / 128;
+    __m512 *sum = pair->tokens->sum + t * ROW_VECTORS;
+    UNROLL()
+    for (int i = 0; i < n * ROW_VECTORS; i++) {
+        const __m512 scale = _mm512_mul_ps(w_scale[i % ROW_VECTORS], _mm512_set1_ps(x_scale[i / ROW_VECTORS * stride]));
+        sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]), scale, sum[i]);
     }
 }
 
-// One group times n tokens, codes going from the tiles straight into the products: dot[token][ROW_VECTORS].
-SPECIALISE void dot_few(const struct tile_pair *pair, enum matrix_kind kind, int64_t group, int n, const uint8_t *first,
-                        const uint8_t *second, __m512i *out)
+// One group times tokens [t, t + n), codes going from the tiles straight into the products; asks for the lines that
+// are `ahead` bytes further, 0 for none.
+SPECIALISE void multiply_group(const struct tile_pair *pair, enum matrix_kind kind, int64_t group, int64_t t, int n,
+                               int64_t ahead)
 {
     const struct matrix *w = pair->job->w;
     const int positions = kind == MATRIX_TRITS ? 4 : 8;
-    const int64_t ahead = ahead_of(w, group);
-    const uint8_t *end = first + tile_code_bytes(w);
-    const int8_t *q = pair->tokens->q + group * w->group;
-    __m512i dot[FEW_TOKENS * ROW_VECTORS];
+    const int64_t code_bytes = tile_code_bytes(w), at = group * (code_bytes + 2 * TILE_ROWS), columns = w->columns;
+    const uint8_t *first = pair->first + at, *second = pair->second + at, *end = first + code_bytes;
+    const int8_t *q = pair->tokens->q + t * columns + group * w->group;
+    const int32_t *offset = pair->tokens->offset + t * w->n_groups + group;
+    __m512i dot[BATCH_TOKENS * ROW_VECTORS];
     UNROLL()
     for (int i = 0; i < n * ROW_VECTORS; i++)
-        dot[i] = _mm512_set1_epi32(pair->tokens->offset[i / ROW_VECTORS * w->n_groups + group]);
+        dot[i] = _mm512_set1_epi32(offset[i / ROW_VECTORS * w->n_groups]);
     for (; first < end; first += STEP_CHUNKS * TILE_ROWS, second += STEP_CHUNKS * TILE_ROWS) {
         __m512i bytes[ROW_VECTORS];
-        prefetch_pair(first + ahead, second + ahead, 2);
+        if (ahead != 0) prefetch_pair(first + ahead, second + ahead, 2);
         unpack_chunks(first, second, bytes);
         UNROLL()
         for (int k = 0; k < positions; k++, q += 4) {
             UNROLL()
             for (int i = 0; i < n * ROW_VECTORS; i++)
                 dot[i] = add_dots(dot[i], code_at(kind, bytes[i % ROW_VECTORS], k),
-                                  broadcast_four(q + i / ROW_VECTORS * w->columns));
+                                  broadcast_four(q + i / ROW_VECTORS * columns));
         }
     }
-    prefetch_pair(first + ahead, second + ahead, 1);
-    UNROLL()
-    for (int i = 0; i < n * ROW_VECTORS; i++)
-        out[i] = dot[i];
+    if (ahead != 0) prefetch_pair(first + ahead, second + ahead, 1);
+    __m512 w_scale[ROW_VECTORS];
+    load_scales(first, second, w_scale);
+    accumulate_group(pair, group, t, n, w_scale, dot);
 }
 
+// n <= BATCH_TOKENS tokens.
 SPECIALISE void multiply_pair_by_few(const struct tile_pair *pair, enum matrix_kind kind, int n)
 {
-    const struct matrix *w = pair->job->w;
-    const int64_t code_bytes = tile_code_bytes(w), group_bytes = code_bytes + 2 * TILE_ROWS;
-    for (int64_t g = 0; g < w->n_groups; g++) {
-        const uint8_t *first = pair->first + g * group_bytes, *second = pair->second + g * group_bytes;
-        __m512i dot[FEW_TOKENS * ROW_VECTORS];
-        __m512 w_scale[ROW_VECTORS];
-        dot_few(pair, kind, g, n, first, second, dot);
-        load_scales(first + code_bytes, second + code_bytes, w_scale);
-        accumulate_group(pair, g, 0, n, w_scale, dot);
-    }
+    for (int64_t g = 0; g < pair->job->w->n_groups; g++)
+        multiply_group(pair, kind, g, 0, n, ahead_of(pair->job->w, g));
 }
 
-// A group's codes, unpacked: out[column / 4][ROW_VECTORS].
-SPECIALISE void unpack_group(enum matrix_kind kind, const uint8_t *first, const uint8_t *second, int64_t code_bytes,
-                             int64_t ahead, __m512i *out)
+// One group times tokens [t, t + n) of a batch: more than BATCH_TOKENS make none smaller than 3.
+SPECIALISE void multiply_group_batch(const struct tile_pair *pair, enum matrix_kind kind, int64_t group, int64_t t,
+                                     int64_t n)
 {
-    const int positions = kind == MATRIX_TRITS ? 4 : 8;
-    for (int64_t i = 0; i < code_bytes; i += STEP_CHUNKS * TILE_ROWS) {
-        __m512i bytes[ROW_VECTORS];
-        prefetch_pair(first + i + ahead, second + i + ahead, 2);
-        unpack_chunks(first + i, second + i, bytes);
-        UNROLL()
-        for (int k = 0; k < positions; k++)
-            UNROLL()
-        for (int v = 0; v < ROW_VECTORS; v++)
-            *out++ = code_at(kind, bytes[v], k);
-    }
-}
-
-// One unpacked group of a pair, and its scales.
-struct group_codes {
-    int64_t group;
-    __m512 w_scale[ROW_VECTORS];
-    __m512i codes[GROUP_CODES]; // [column / 4][ROW_VECTORS], columns in the order of rearranged activations
-};
-
-// One group times tokens [t, t + n): dot[token][ROW_VECTORS].
-SPECIALISE void dot_batch(const struct tile_pair *pair, const struct group_codes *group, int64_t t, int n, __m512i *out)
-{
-    const struct matrix *w = pair->job->w;
-    const int8_t *q = pair->tokens->q + t * w->columns + group->group * w->group;
-    const int32_t *offset = pair->tokens->offset + t * w->n_groups + group->group;
-    const __m512i *codes = group->codes;
-    __m512i dot[BATCH_TOKENS * ROW_VECTORS];
-    UNROLL()
-    for (int i = 0; i < n * ROW_VECTORS; i++)
-        dot[i] = _mm512_set1_epi32(offset[i / ROW_VECTORS * w->n_groups]);
-    for (int64_t c = 0; c < w->group; c += 4, codes += ROW_VECTORS) {
-        UNROLL()
-        for (int i = 0; i < n * ROW_VECTORS; i++)
-            dot[i] = add_dots(dot[i], codes[i % ROW_VECTORS], broadcast_four(q + i / ROW_VECTORS * w->columns + c));
-    }
-    UNROLL()
-    for (int i = 0; i < n * ROW_VECTORS; i++)
-        out[i] = dot[i];
-}
-
-// One group times tokens [t, t_end), n at a time.
-SPECIALISE void multiply_group(const struct tile_pair *pair, const struct group_codes *group, int64_t t, int64_t t_end,
-                               int n)
-{
-    for (; t < t_end; t += n) {
-        __m512i dot[BATCH_TOKENS * ROW_VECTORS];
-        dot_batch(pair, group, t, n, dot);
-        accumulate_group(pair, group->group, t, n, group->w_scale, dot);
-    }
-}
-
-static void multiply_group_tokens(const struct tile_pair *pair, const struct group_codes *group, int64_t t,
-                                  int64_t t_end, int64_t n)
-{
-    switch (n) { // more than FEW_TOKENS make no smaller batches
+    switch (n) {
     case 3:
-        multiply_group(pair, group, t, t_end, 3);
+        multiply_group(pair, kind, group, t, 3, 0);
         break;
     case 4:
-        multiply_group(pair, group, t, t_end, 4);
+        multiply_group(pair, kind, group, t, 4, 0);
         break;
     case 5:
-        multiply_group(pair, group, t, t_end, 5);
+        multiply_group(pair, kind, group, t, 5, 0);
         break;
     default:
-        multiply_group(pair, group, t, t_end, BATCH_TOKENS);
+        multiply_group(pair, kind, group, t, BATCH_TOKENS, 0);
     }
 }
 
-// Several tokens: each group is unpacked once, then multiplied by batches of tokens of nearly equal size.
+// More tokens: each group is asked for at once, then multiplied by batches of tokens of nearly equal size. To unpack
+// it again for each batch is as fast as to keep its codes: shifts and masks go beside the products.
 SPECIALISE void multiply_pair_by_many(const struct tile_pair *pair, enum matrix_kind kind, int64_t n)
 {
     const struct matrix *w = pair->job->w;
-    const int64_t code_bytes = tile_code_bytes(w);
+    const int64_t lines = (tile_code_bytes(w) + 2 * TILE_ROWS) / LINE;
     const int64_t batches = (n + BATCH_TOKENS - 1) / BATCH_TOKENS, size = n / batches;
     const int64_t larger = n % batches * (size + 1); // tokens in batches of one more
-    const uint8_t *first = pair->first, *second = pair->second;
     for (int64_t g = 0; g < w->n_groups; g++) {
-        struct group_codes group;
-        const int64_t ahead = ahead_of(w, g);
-        unpack_group(kind, first, second, code_bytes, ahead, group.codes);
-        first += code_bytes, second += code_bytes;
-        prefetch_pair(first + ahead, second + ahead, 1);
-        load_scales(first, second, group.w_scale);
-        first += 2 * TILE_ROWS, second += 2 * TILE_ROWS;
-        group.group = g;
-        if (larger > 0) multiply_group_tokens(pair, &group, 0, larger, size + 1);
-        multiply_group_tokens(pair, &group, larger, n, size);
+        const int64_t next = g * lines * LINE + ahead_of(w, g);
+        for (int64_t i = 0; i < lines; i++)
+            prefetch_pair(pair->first + next + i * LINE, pair->second + next + i * LINE, 1);
+        int64_t t = 0;
+        for (; t < larger; t += size + 1)
+            multiply_group_batch(pair, kind, g, t, size + 1);
+        for (; t < n; t += size)
+            multiply_group_batch(pair, kind, g, t, size);
     }
 }
 
@@ -353,8 +283,14 @@ SPECIALISE void multiply_pair_of(const struct tile_pair *pair, enum matrix_kind 
     case 3:
         multiply_pair_by_few(pair, kind, 3);
         break;
-    case FEW_TOKENS:
-        multiply_pair_by_few(pair, kind, FEW_TOKENS);
+    case 4:
+        multiply_pair_by_few(pair, kind, 4);
+        break;
+    case 5:
+        multiply_pair_by_few(pair, kind, 5);
+        break;
+    case BATCH_TOKENS:
+        multiply_pair_by_few(pair, kind, BATCH_TOKENS);
         break;
     default:
         multiply_pair_by_many(pair, kind, n);
@@ -371,21 +307,31 @@ static void multiply_pair(const struct tile_pair *pair, int64_t n)
         multiply_pair_of(pair, MATRIX_BITS, n);
 }
 
+// Quarter q of vector v becomes quarter v of vector q.
+SPECIALISE void transpose_quarters(__m512 v[4])
+{
+    const __m512 low01 = _mm512_shuffle_f32x4(v[0], v[1], 0x44), high01 = _mm512_shuffle_f32x4(v[0], v[1], 0xee);
+    const __m512 low23 = _mm512_shuffle_f32x4(v[2], v[3], 0x44), high23 = _mm512_shuffle_f32x4(v[2], v[3], 0xee);
+    v[0] = _mm512_shuffle_f32x4(low01, low23, 0x88);
+    v[1] = _mm512_shuffle_f32x4(low01, low23, 0xdd);
+    v[2] = _mm512_shuffle_f32x4(high01, high23, 0x88);
+    v[3] = _mm512_shuffle_f32x4(high01, high23, 0xdd);
+}
+
 // Rows of a pair's sums back in their order, times the matrix's scale.
 static void store_pair(const struct tile_pair *pair, int64_t tile, int64_t n_tiles, int64_t n_tokens)
 {
     const struct multiply *job = pair->job;
-    int64_t first = tile * TILE_ROWS, n_rows = min_i64(n_tiles * TILE_ROWS, job->w->rows - first);
+    const int64_t first = tile * TILE_ROWS, n_rows = min_i64(n_tiles * TILE_ROWS, job->w->rows - first);
     for (int64_t t = 0; t < n_tokens; t++) {
-        float rows[PAIR_ROWS];
-        for (int v = 0; v < ROW_VECTORS; v++) {
-            float lanes[16];
-            _mm512_storeu_ps(lanes,
-                             _mm512_mul_ps(pair->tokens->sum[t * ROW_VECTORS + v], _mm512_set1_ps(job->w->scale)));
-            for (int quarter = 0; quarter < 4; quarter++)
-                memcpy(rows + 16 * quarter + 4 * v, lanes + 4 * quarter, 4 * sizeof *rows);
-        }
-        memcpy(job->out + (pair->token + t) * job->out_stride + first, rows, (size_t)n_rows * sizeof *rows);
+        __m512 rows[ROW_VECTORS];
+        float *out = job->out + (pair->token + t) * job->out_stride + first;
+        UNROLL()
+        for (int v = 0; v < ROW_VECTORS; v++)
+            rows[v] = _mm512_mul_ps(pair->tokens->sum[t * ROW_VECTORS + v], _mm512_set1_ps(job->w->scale));
+        transpose_quarters(rows);
+        for (int v = 0; 16 * v < n_rows; v++)
+            _mm512_mask_storeu_ps(out + 16 * v, first_lanes(n_rows - 16 * v), rows[v]);
     }
 }
 
