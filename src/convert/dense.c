@@ -9,8 +9,7 @@ bool dense_can_pack(enum dtype type)
     return type == DTYPE_F32 || type == DTYPE_F16 || type == DTYPE_BF16 || type == DTYPE_Q8_0 || type == DTYPE_Q4_0;
 }
 
-// Nearest bfloat16, ties to even; for finite numbers.
-static uint16_t bfloat16_from_float(float f)
+uint16_t dense_bfloat16(float f)
 {
     uint32_t bits = half_to_bits32(f);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
@@ -59,7 +58,7 @@ static void pack_block(enum dtype type, const float *in, uint8_t *block)
         bytes_store_u16(block, half_from_float(*in));
         break;
     case DTYPE_BF16:
-        bytes_store_u16(block, bfloat16_from_float(*in));
+        bytes_store_u16(block, dense_bfloat16(*in));
         break;
     case DTYPE_Q8_0:
         pack_q8_0(in, block);

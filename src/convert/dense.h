@@ -13,6 +13,9 @@ static inline void dense_store_f32(uint8_t *p, float value)
     bytes_store_u16(p + 2, (uint16_t)(bits >> 16));
 }
 
+// Nearest bfloat16, ties to even; for finite numbers.
+uint16_t dense_bfloat16(float f);
+
 // True for the types that dense_pack_row() writes: F32, F16, BF16, Q8_0, Q4_0.
 bool dense_can_pack(enum dtype type);
 

@@ -14,6 +14,7 @@ static const struct {
     {"Qwen3ForCausalLM", HF_QWEN3, "qwen3"},
     {"LlamaForCausalLM", HF_LLAMA, "llama"},
     {"BitNetForCausalLM", HF_BITNET, "bitnet-b1.58"},
+    {"BitnetForCausalLM", HF_BITNET_FIRST, "bitnet"},
 };
 
 enum { N_ARCHITECTURES = sizeof architectures / sizeof *architectures };
@@ -87,7 +88,7 @@ static tern_status read_architecture(struct reader *r)
     }
     return status_fail(TERN_UNSUPPORTED,
                        "%s: architecture \"%.60s\" is not one that tern converts: Qwen3ForCausalLM, LlamaForCausalLM, "
-                       "BitNetForCausalLM",
+                       "BitNetForCausalLM, BitnetForCausalLM",
                        r->path, json_string_value(name));
 }
 
@@ -114,7 +115,7 @@ static tern_status read_quantization(const struct reader *r)
 {
     const json_t *object = json_object_get(r->root, "quantization_config");
     struct hf_config *c = r->config;
-    c->trained_ternary = c->kind == HF_BITNET;
+    c->trained_ternary = c->kind == HF_BITNET || c->kind == HF_BITNET_FIRST;
     if (object == NULL || json_is_null(object)) return TERN_OK;
     if (!equals(json_object_get(object, "quant_method"), "bitnet"))
         return status_fail(TERN_UNSUPPORTED, "%s: quantization_config is of another method than bitnet", r->path);
@@ -233,7 +234,9 @@ static tern_status add_rope(struct reader *r)
     TRY(metadata_add_f32(r->metadata, key(r, "rope.freq_base"), (float)base));
     const json_t *type = json_object_get(rope, "rope_type");
     if (type == NULL) type = json_object_get(rope, "type");
-    if (type == NULL || json_is_null(type) || equals(type, "default")) return TERN_OK;
+    if (type == NULL || json_is_null(type) || equals(type, "default"))
+        return r->config->kind == HF_BITNET_FIRST ? add_linear(r, NULL)
+                                                  : TERN_OK; // by 1, as llama.cpp's converter has it
     if (equals(type, "linear")) return add_linear(r, rope);
     if (equals(type, "yarn")) return add_yarn(r, rope);
     if (equals(type, "llama3")) return read_llama3_factors(r, rope, base);

@@ -6,7 +6,12 @@
 
 #include <jansson.h>
 
-enum hf_kind { HF_QWEN3, HF_LLAMA, HF_BITNET };
+enum hf_kind {
+    HF_QWEN3,
+    HF_LLAMA,
+    HF_BITNET,       // transformers' own, as of BitNet b1.58 2B-4T
+    HF_BITNET_FIRST, // 1bitLLM's bitnet_b1_58: SiLU, and names of its own for the sub-norms
+};
 
 enum { HF_MAX_ROPE = 256 }; // pairs of dimensions of a head
 

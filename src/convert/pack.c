@@ -134,9 +134,10 @@ static void choose_method(const struct packing *p, struct tensor_plan *plan)
     bool ternary = dtype_info(plan->type)->kind == DTYPE_TERNARY;
     plan->method = o->method;
     plan->tensor_wide = ternary && o->tensor_scale;
-    if (o->method_given || !p->source.trained_ternary) return;
+    plan->rounded = plan->source->rounded_in_use && dtype_info(plan->type)->kind == DTYPE_DENSE;
+    if (!plan->rounded && (o->method_given || !p->source.trained_ternary)) return;
     plan->method = TERNARISE_ABSMEAN;
-    plan->tensor_wide = ternary && !source_is_ternary(plan->source);
+    plan->tensor_wide = plan->rounded || (ternary && !source_is_ternary(plan->source));
 }
 
 // Readers tell Q2_0 with 64 weights a block from the older one with 128 by the room that a tensor takes up to the next

@@ -49,9 +49,9 @@ static const struct name_pair qwen3_norms[] = {
     {"self_attn.k_norm", "attn_k_norm"},
 };
 
-static const struct name_pair bitnet_norms[] = {
-    {"self_attn.attn_sub_norm", "attn_sub_norm"},
-    {"mlp.ffn_sub_norm", "ffn_sub_norm"},
+static const struct name_pair bitnet_norms[][2] = {
+    [HF_BITNET] = {{"self_attn.attn_sub_norm", "attn_sub_norm"}, {"mlp.ffn_sub_norm", "ffn_sub_norm"}},
+    [HF_BITNET_FIRST] = {{"self_attn.inner_attn_ln", "attn_sub_norm"}, {"mlp.ffn_layernorm", "ffn_sub_norm"}},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -258,11 +258,14 @@ static tern_status add_layer(struct builder *b, uint32_t layer)
     for (size_t i = 0; i < COUNT(layer_matrices); i++) {
         bool rotated = c->kind == HF_LLAMA && i < 2; // q and k
         TRY(add_layer_tensor(b, layer, &layer_matrices[i], shapes[i][0], shapes[i][1], rotated ? c->head_size / 2 : 0));
+        struct source_tensor *added = &b->out->tensors[b->out->n_tensors - 1];
+        added->rounded_in_use = c->trained_ternary && !source_is_ternary(added);
     }
     for (size_t i = 0; c->kind == HF_QWEN3 && i < COUNT(qwen3_norms); i++)
         TRY(add_layer_tensor(b, layer, &qwen3_norms[i], 1, c->head_size, 0));
-    for (size_t i = 0; c->kind == HF_BITNET && i < COUNT(bitnet_norms); i++)
-        TRY(add_layer_tensor(b, layer, &bitnet_norms[i], 1, i == 0 ? q : c->ffn, 0));
+    bool sub_norms = c->kind == HF_BITNET || c->kind == HF_BITNET_FIRST;
+    for (size_t i = 0; sub_norms && i < COUNT(*bitnet_norms); i++)
+        TRY(add_layer_tensor(b, layer, &bitnet_norms[c->kind][i], 1, i == 0 ? q : c->ffn, 0));
     return TERN_OK;
 }
 

@@ -248,6 +248,21 @@ static bool measure_row(struct row *row, uint64_t columns)
     return true;
 }
 
+// Floats, or what they are rounded to when the model runs.
+static void pack_dense_row(const struct row *row, uint64_t columns)
+{
+    const struct tensor_plan *plan = row->plan;
+    struct strip_scratch *s = row->scratch;
+    const float *values = row->values;
+    if (plan->rounded) {
+        ternarise_codes(values, (size_t)columns, plan->fit.threshold, s->codes);
+        for (uint64_t i = 0; i < columns; i++)
+            s->decoded[i] = (float)(s->codes[i] - 1) * plan->fit.scale;
+        values = s->decoded;
+    }
+    dense_pack_row(plan->type, values, columns, s->packed);
+}
+
 static bool pack_row(struct row *row, uint64_t columns, uint64_t row_bytes, uint8_t *out)
 {
     const struct tensor_plan *plan = row->plan;
@@ -256,7 +271,7 @@ static bool pack_row(struct row *row, uint64_t columns, uint64_t row_bytes, uint
         source_read_trits(plan->source, row->index, row->scratch->codes, row->scratch->scales);
     if (!check_finite(row, columns)) return false;
     if (dtype_info(plan->type)->kind == DTYPE_DENSE)
-        dense_pack_row(plan->type, row->values, columns, packed);
+        pack_dense_row(row, columns);
     else if (!pack_blocks(row, columns, packed))
         return false;
     decode_row(row, columns, row_bytes);

@@ -16,6 +16,7 @@ struct tensor_plan {
     bool method_given;            // by the user: then packed trits that do not fit the type may be rounded by it
     bool lossless;                // anything that is not exact is a fault
     bool tensor_wide;             // one fit for the whole tensor: always for I2_S
+    bool rounded;                 // a type of floats takes trits times that fit's scale
     struct ternary_fit fit;       // the tensor's, if tensor_wide
 };
 

@@ -1,6 +1,6 @@
 #include "convert/tensor_fit.h"
 
-#include "base/half.h"
+#include "convert/dense.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -75,9 +75,18 @@ static struct moments run_pass(struct pass *pass, struct pool *pool, float thres
     return join_moments(pass->moments, strips);
 }
 
+// What the type makes of a scale: I2_S holds a float, floats are what they are, all else has halves.
 static float stored_scale(const struct tensor_plan *plan, double scale)
 {
-    return plan->type == DTYPE_I2_S ? (float)scale : half_to_float(half_from_float((float)scale));
+    switch (plan->type) {
+    case DTYPE_I2_S:
+    case DTYPE_F32:
+        return (float)scale;
+    case DTYPE_BF16:
+        return bfloat16_to_float(dense_bfloat16((float)scale));
+    default:
+        return half_to_float(half_from_float((float)scale));
+    }
 }
 
 static float mean(const struct moments *m)
@@ -108,8 +117,8 @@ static struct ternary_fit find_fit(struct pass *pass, struct pool *pool)
         return (struct ternary_fit){.threshold = 0, .scale = all.magnitude};
     float absmean = (float)(all.sum / (double)weights);
     if (plan->method == TERNARISE_ABSMEAN) {
-        float scale = stored_scale(plan, (double)absmean);
-        return (struct ternary_fit){.threshold = scale / 2, .scale = scale};
+        // Trits by the mean itself, as the model was trained; its rounding moves the scale alone.
+        return (struct ternary_fit){.threshold = absmean / 2, .scale = stored_scale(plan, (double)absmean)};
     }
     struct ternary_fit fit = {.threshold = 0.7f * absmean};
     if (plan->method == TERNARISE_LEAST_SQUARES) return alternate(pass, pool, fit);

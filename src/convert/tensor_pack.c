@@ -169,7 +169,8 @@ static tern_status run_batches(struct batch *batch, const struct source *source,
 
 static bool is_copy(const struct tensor_plan *plan)
 {
-    return plan->source->tensor.type == plan->type && plan->source->rotated_half == 0 && !plan->source->packed_bitnet;
+    return plan->source->tensor.type == plan->type && plan->source->rotated_half == 0 && !plan->source->packed_bitnet &&
+           !plan->rounded;
 }
 
 static tern_status copy_tensor(const struct tensor_plan *plan, const struct source *source,

@@ -120,7 +120,7 @@ static tern_status check_number(const struct saved_logits *saved, const char *wh
 
 static tern_status read_numbers(struct saved_logits *saved, uint64_t *name_length)
 {
-    const uint8_t *data = saved->file.data;
+    const uint8_t *data = saved->data;
     uint32_t version = bytes_load_u32(data + VERSION_AT);
     if (version != VERSION)
         return status_fail(TERN_UNSUPPORTED, "%s: version %u of saved logits, this tern reads version %d", saved->path,
@@ -130,7 +130,7 @@ static tern_status read_numbers(struct saved_logits *saved, uint64_t *name_lengt
     *name_length = bytes_load_u32(data + NAME_LENGTH_AT);
     TRY(check_number(saved, "the vocabulary", vocabulary, 1, MAX_VOCABULARY));
     TRY(check_number(saved, "the context", context, CHUNKS_LEAST_CONTEXT, MAX_CONTEXT));
-    TRY(check_number(saved, "the number of chunks", count, 1, saved->file.size / sizeof(uint32_t) / context));
+    TRY(check_number(saved, "the number of chunks", count, 1, saved->size / sizeof(uint32_t) / context));
     TRY(check_number(saved, "the length of the name", *name_length, 0, SAVED_LOGITS_NAME_BYTES - 1));
     saved->n_vocabulary = (int32_t)vocabulary;
     saved->chunks.context = (int32_t)context;
@@ -141,7 +141,7 @@ static tern_status read_numbers(struct saved_logits *saved, uint64_t *name_lengt
 
 static tern_status check_length(const struct saved_logits *saved)
 {
-    uint64_t size = saved->file.size, count = (uint64_t)saved->chunks.count, left = size - saved->data_start;
+    uint64_t size = saved->size, count = (uint64_t)saved->chunks.count, left = size - saved->data_start;
     if (size >= saved->data_start && left / saved->record_bytes == count && left % saved->record_bytes == 0)
         return TERN_OK;
     double expected = (double)saved->data_start + (double)count * (double)saved->record_bytes;
@@ -152,7 +152,7 @@ static tern_status check_length(const struct saved_logits *saved)
 static tern_status read_tokens(struct saved_logits *saved, uint64_t name_length)
 {
     uint64_t n = (uint64_t)saved->chunks.count * (uint64_t)saved->chunks.context;
-    const uint8_t *data = saved->file.data + NAME_AT + name_length;
+    const uint8_t *data = saved->data + NAME_AT + name_length;
     saved->chunks.tokens = malloc(n * sizeof *saved->chunks.tokens);
     if (saved->chunks.tokens == NULL) return status_fail(TERN_NO_MEMORY, "no memory for tokens");
     for (uint64_t i = 0; i < n; i++) {
@@ -167,9 +167,9 @@ static tern_status read_tokens(struct saved_logits *saved, uint64_t name_length)
 
 static tern_status read_header(struct saved_logits *saved)
 {
-    const uint8_t *data = saved->file.data;
+    const uint8_t *data = saved->data;
     uint64_t name_length;
-    if (saved->file.size < NAME_AT || memcmp(data, MAGIC, sizeof MAGIC) != 0)
+    if (saved->size < NAME_AT || memcmp(data, MAGIC, sizeof MAGIC) != 0)
         return status_fail(TERN_BAD_FILE, "%s: not a file of saved logits, which begins with \"%.8s\" and has %d bytes",
                            saved->path, MAGIC, NAME_AT);
     TRY(read_numbers(saved, &name_length));
@@ -182,12 +182,23 @@ static tern_status read_header(struct saved_logits *saved)
     return read_tokens(saved, name_length);
 }
 
-tern_status saved_logits_open(const char *path, struct saved_logits *out)
+tern_status saved_logits_open_memory(const uint8_t *data, size_t size, const char *path, struct saved_logits *out)
 {
-    *out = (struct saved_logits){.path = path};
-    TRY(mapped_file_open(path, &out->file));
+    *out = (struct saved_logits){.path = path, .data = data, .size = size};
     tern_status status = read_header(out);
     if (status != TERN_OK) saved_logits_close(out);
+    return status;
+}
+
+tern_status saved_logits_open(const char *path, struct saved_logits *out)
+{
+    struct mapped_file file;
+    TRY(mapped_file_open(path, &file));
+    tern_status status = saved_logits_open_memory(file.data, file.size, path, out);
+    if (status == TERN_OK)
+        out->file = file;
+    else
+        mapped_file_close(&file);
     return status;
 }
 
@@ -199,7 +210,7 @@ void saved_logits_close(struct saved_logits *saved)
 
 static const uint8_t *record_at(const struct saved_logits *saved, int64_t chunk)
 {
-    return saved->file.data + saved->data_start + (uint64_t)chunk * saved->record_bytes;
+    return saved->data + saved->data_start + (uint64_t)chunk * saved->record_bytes;
 }
 
 tern_status saved_logits_check_chunk(const struct saved_logits *saved, int64_t chunk)

@@ -11,8 +11,10 @@
 enum { SAVED_LOGITS_NAME_BYTES = 256 };
 
 struct saved_logits {
-    const char *path; // as given, borrowed
-    struct mapped_file file;
+    const char *path;    // as given, borrowed
+    const uint8_t *data; // [size] all bytes of it
+    size_t size;
+    struct mapped_file file;            // that they lie in; closed if they are the caller's
     char name[SAVED_LOGITS_NAME_BYTES]; // of the model
     bool f32_activations;
     int32_t n_vocabulary;
@@ -26,6 +28,9 @@ bool saved_logits_is(const char *path);
 // Checks the header, its hash and the file's length. Errors: IO, BAD_FILE, UNSUPPORTED (version), NO_MEMORY.
 tern_status saved_logits_open(const char *path, struct saved_logits *out);
 void saved_logits_close(struct saved_logits *saved);
+
+// An image in memory ([size], stays the caller's): for fuzzing.
+tern_status saved_logits_open_memory(const uint8_t *data, size_t size, const char *path, struct saved_logits *out);
 
 // Compares a chunk's hash with its rows. Errors: BAD_FILE.
 tern_status saved_logits_check_chunk(const struct saved_logits *saved, int64_t chunk);

@@ -12,7 +12,8 @@
 
 #include <cmocka.h>
 
-static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"};
+static const char *const files[] = {"config.json",       "tokenizer.json",  "tokenizer_config.json",
+                                    "model.safetensors", "tokenizer.model", "added_tokens.json"};
 
 enum { N_FILES = sizeof files / sizeof *files, PATH = 256 };
 
@@ -42,6 +43,13 @@ static void replace(struct buffer *bytes, const char *from, const char *to)
     *bytes = changed;
 }
 
+static void remove_file(const char *name)
+{
+    char *path = hf_path(folder, name);
+    unlink(path);
+    free(path);
+}
+
 static void copy_model(const char *model, const char *changed, const char *from, const char *to)
 {
     char source[PATH];
@@ -50,9 +58,13 @@ static void copy_model(const char *model, const char *changed, const char *from,
         struct buffer bytes = {0};
         bool found;
         assert_int_equal(hf_read_text(source, files[i], &bytes, &found), TERN_OK);
-        assert_true(found);
-        if (changed != NULL && strcmp(files[i], changed) == 0) replace(&bytes, from, to);
-        write_file(files[i], &bytes);
+        bool changes = changed != NULL && strcmp(files[i], changed) == 0;
+        assert_true(found || !changes);
+        if (changes) replace(&bytes, from, to);
+        if (found)
+            write_file(files[i], &bytes);
+        else
+            remove_file(files[i]);
         buffer_free(&bytes);
     }
 }
@@ -111,9 +123,31 @@ static void tokenizers(void **state)
     check("qwen3", file, "\"NFC\"", "\"NFKC\"", TERN_UNSUPPORTED, "normalizer NFKC");
     check("llama-packed", file, "\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}", TERN_UNSUPPORTED,
           "normalizer NFC");
-    check("qwen3", file, "\"BPE\"", "\"Unigram\"", TERN_UNSUPPORTED, "a Unigram tokenizer that is not byte-level BPE");
+    check("qwen3", file, "\"BPE\"", "\"Unigram\"", TERN_UNSUPPORTED,
+          "a Unigram tokenizer that is neither byte-level BPE nor SentencePiece's BPE");
     check("bitnet", file, "\"ignore_merges\": true", "\"ignore_merges\": false", TERN_UNSUPPORTED,
           "name it with --pre");
+}
+
+static void sentencepiece_models(void **state)
+{
+    (void)state;
+    static const char file[] = "tokenizer.model";
+    check("bitnet-first", file, "\x18\x02\x20\xa4\x03", "\x18\x01\x20\xa4\x03", TERN_UNSUPPORTED,
+          "tokenizer.model: a Unigram model, only SentencePiece's BPE is supported");
+    check("bitnet-first", file, "\x0a\x08identity\x12", "\x12\x08identity\x0a", TERN_UNSUPPORTED,
+          "replaces characters of the text by a table");
+    check("bitnet-first", file, "<unk>", "<unk", TERN_BAD_FILE, "tokenizer.model: ");
+    check("bitnet-first", "config.json", "424", "419", TERN_BAD_FILE,
+          "tokenizer.model: 420 pieces, vocab_size of config.json is 419");
+    check("bitnet-first", "added_tokens.json", "421", "424", TERN_BAD_FILE,
+          "added_tokens.json: token \"<line>\" has no id from 0 to 423");
+    check("bitnet-first", "tokenizer_config.json", "\"add_bos_token\": true",
+          "\"added_tokens_decoder\": {\"x\": {\"content\": \"y\"}}", TERN_BAD_FILE,
+          "tokenizer_config.json: added token \"x\" has no content, or no id from 0 to 423");
+    copy_model("bitnet-first", NULL, NULL, NULL);
+    remove_file(file);
+    check_refused(TERN_BAD_FILE, "tokenizer.json: there is no such file, nor a tokenizer.model");
 }
 
 static void tensors(void **state)
@@ -134,14 +168,15 @@ static void missing_files(void **state)
 {
     (void)state;
     static const char *const words[N_FILES] = {"config.json: there is no such file",
-                                               "tokenizer.json: there is no such file", NULL,
-                                               "model.safetensors: No such file"};
+                                               "tokenizer.json: there is no such file",
+                                               NULL,
+                                               "model.safetensors: No such file",
+                                               NULL,
+                                               NULL};
     for (int i = 0; i < N_FILES; i++) {
         if (words[i] == NULL) continue;
         copy_model("qwen3", NULL, NULL, NULL);
-        char *path = hf_path(folder, files[i]);
-        unlink(path);
-        free(path);
+        remove_file(files[i]);
         check_refused(i == 3 ? TERN_IO : TERN_BAD_FILE, words[i]);
     }
 }
@@ -178,20 +213,18 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    for (int i = 0; i < N_FILES; i++) {
-        char *path = hf_path(folder, files[i]);
-        unlink(path);
-        free(path);
-    }
+    for (int i = 0; i < N_FILES; i++)
+        remove_file(files[i]);
     return rmdir(folder);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sound_folders_open), cmocka_unit_test(configurations),
-        cmocka_unit_test(tokenizers),         cmocka_unit_test(tensors),
-        cmocka_unit_test(missing_files),      cmocka_unit_test(packed_codes),
+        cmocka_unit_test(sound_folders_open),   cmocka_unit_test(configurations),
+        cmocka_unit_test(tokenizers),           cmocka_unit_test(tensors),
+        cmocka_unit_test(sentencepiece_models), cmocka_unit_test(missing_files),
+        cmocka_unit_test(packed_codes),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -6,19 +6,24 @@ usage: golden_convert.py OUT_FOLDER
 Writes one folder a model, as transformers' save_pretrained() does (config.json, model.safetensors, tokenizer.json, ...),
 and answers.json with logits by transformers. The weights are random; every architecture and layout that the converter
 reads is there once: qwen3 in BF16 with a head of its own, llama in F16 with llama3 RoPE scaling and shards, BitNet packed
-for AutoBitLinear, and llama packed for BitLinear (whose scales divide).
-Needs torch 2.13.0, transformers 5.23.0, tokenizers 0.23.3, safetensors 0.8.0.
+for AutoBitLinear, llama packed for BitLinear (whose scales divide), and 1bitLLM's BitnetForCausalLM in F16, whose
+weights are rounded by absmean when it runs, with a tokenizer.model. texts.json has token ids by SentencePiece and, where
+tokenizer.json is all there is, by tokenizers.
+Needs torch 2.13.0, transformers 5.23.0, tokenizers 0.23.3, safetensors 0.8.0, sentencepiece 0.2.3.
 """
 import copy
+import io
 import json
 import pathlib
+import pydoc_data.topics
 import sys
 
+import sentencepiece
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import (BitNetConfig, BitNetForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
-                          Qwen3Config, Qwen3ForCausalLM)
+from transformers import (BitNetConfig, BitNetForCausalLM, LlamaConfig, LlamaForCausalLM, LlamaTokenizer,
+                          PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM)
 from transformers.integrations.bitnet import pack_weights
 
 from golden_decoder import position_answers
@@ -169,16 +174,94 @@ def make_llama_packed(folder):
     return logits(model)
 
 
+PIECES, FIRST_VOCABULARY = 420, 424  # the last ids: two added tokens, two without any
+
+TEXTS = ['Hello World', ' two blanks  and   three', 'the statement is an expression', 'line\nline\n\n  end ', 'x = [1, 22, 333]',
+         '\u2581mark', 'caf\u00e9 na\u00efve \u4f60\u597d \U0001f600', 'a', ' ', '', '<s> is text', 'tabs\tand\r\nreturns',
+         'the the the otherwise', 'identifiers_with_underscores(object)'] + [
+             text[200:260] for _, text in sorted(pydoc_data.topics.topics.items())[:20]]
+
+
+def train_sentencepiece(folder):
+    """tokenizer.model: BPE that falls back to bytes and changes no character, as Llama 2's."""
+    model = io.BytesIO()
+    lines = '\n'.join(text for _, text in sorted(pydoc_data.topics.topics.items())).split('\n')
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_writer=model, vocab_size=PIECES, model_type='bpe', byte_fallback=True,
+        character_coverage=0.9995, normalization_rule_name='identity', remove_extra_whitespaces=False, split_digits=True,
+        allow_whitespace_only_pieces=True, minloglevel=2)
+    (folder / 'tokenizer.model').write_bytes(model.getvalue())
+
+
+def save_sentencepiece(folder, texts):
+    """What the folder of a model from 2023 holds, and tokenizer.json, as newer ones have it, under another name."""
+    train_sentencepiece(folder)
+    reader = sentencepiece.SentencePieceProcessor(model_file=str(folder / 'tokenizer.model'))
+    texts['pieces'] = {text: [1] + reader.encode(text) for text in TEXTS}
+    fast = LlamaTokenizer.from_pretrained(folder, legacy=True)
+    texts['json'] = {text: [1] + fast.backend_tokenizer.encode(text, add_special_tokens=False).ids for text in TEXTS
+                     # The first is no text to it, and Metaspace puts no blank before a blank, as SentencePiece does.
+                     if '<s>' not in text and text[:1] not in (' ', '\u2581')}
+    fast.save_pretrained(folder / 'new')
+    (folder / 'new' / 'tokenizer.json').rename(folder / 'tokenizer.json.new')
+    for rest in (folder / 'new').iterdir():
+        rest.unlink()
+    (folder / 'new').rmdir()
+    (folder / 'added_tokens.json').write_text(json.dumps({'<pad>': PIECES, '<line>': PIECES + 1}) + '\n')
+    settings = {'add_bos_token': True, 'add_eos_token': False, 'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>',
+                'pad_token': '<pad>', 'tokenizer_class': 'LlamaTokenizer'}
+    (folder / 'tokenizer_config.json').write_text(json.dumps(settings, indent=2) + '\n')
+
+
+def round_weight(weight):
+    """weight_quant() of 1bitLLM's utils_quant.py, and the type that it returns."""
+    scale = 1 / weight.float().abs().mean().clamp(min=1e-5)
+    return ((weight.float() * scale).round().clamp(-1, 1) / scale).to(torch.float16).float()
+
+
+def make_bitnet_first(folder, texts):
+    """transformers' BitNet with SiLU is that model; its checkpoint holds the weights before they are rounded."""
+    model = BitNetForCausalLM(BitNetConfig(**(SMALL | {'vocab_size': FIRST_VOCABULARY, 'intermediate_size': 64}),
+                                           rope_theta=10000.0, rms_norm_eps=1e-5, hidden_act='silu',
+                                           tie_word_embeddings=True, bos_token_id=1, eos_token_id=2)).eval()
+    randomise(model, 5, torch.float16)
+    names = {'attn_sub_norm': 'inner_attn_ln', 'ffn_sub_norm': 'ffn_layernorm'}
+    tensors = {}
+    for name, weight in model.named_parameters():
+        for theirs, first in names.items():
+            name = name.replace(theirs, first)
+        tensors[name] = weight.detach().to(torch.float16).clone()
+    save_file(tensors, folder / 'model.safetensors', {'format': 'pt'})
+    config = {'architectures': ['BitnetForCausalLM'], 'model_type': 'llama', 'hidden_act': 'silu', 'hidden_size': 64,
+              'intermediate_size': 64, 'num_hidden_layers': 2, 'num_attention_heads': 4, 'num_key_value_heads': 2,
+              'max_position_embeddings': 512, 'rms_norm_eps': 1e-5, 'rope_scaling': None, 'rope_theta': 10000.0,
+              'tie_word_embeddings': True, 'torch_dtype': 'float16', 'vocab_size': FIRST_VOCABULARY, 'weight_bits': 1,
+              'input_bits': 8, 'bos_token_id': 1, 'eos_token_id': 2}
+    (folder / 'config.json').write_text(json.dumps(config, indent=2) + '\n')
+    save_sentencepiece(folder, texts)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if '.layers.' in name and 'norm' not in name:
+                weight.copy_(round_weight(weight))
+    return logits(model)
+
+
 MODELS = {'qwen3': make_qwen3, 'llama': make_llama, 'bitnet': make_bitnet, 'llama-packed': make_llama_packed}
 
 
 def main():
     out = pathlib.Path(sys.argv[1])
-    answers = {'tokens': TOKENS, 'models': {}}
+    answers, texts = {'tokens': TOKENS, 'models': {}}, {}
     for name, make in MODELS.items():
         folder = out / name
         folder.mkdir(parents=True, exist_ok=True)
         answers['models'][name] = make(folder)
+    folder = out / 'bitnet-first'
+    folder.mkdir(parents=True, exist_ok=True)
+    answers['models']['bitnet-first'] = make_bitnet_first(folder, texts)
+    with open(out / 'texts.json', 'w', encoding='utf-8') as file:
+        json.dump(texts, file, indent=0)
+        file.write('\n')
     with open(out / 'answers.json', 'w', encoding='utf-8') as file:
         json.dump(answers, file, indent=0)
         file.write('\n')
