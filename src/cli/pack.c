@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/loading.h"
+#include "cli/model_name.h"
 #include "cli/time_left.h"
 
 #include "convert/pack.h"
@@ -72,7 +73,8 @@ const struct command command_pack = {
     .options = options_pack,
     .max_arguments = 2,
     .details =
-        "INPUT is a GGUF file, or a Hugging Face model: its folder or its .safetensors file (qwen3, llama, bitnet).\n"
+        "INPUT is a GGUF file, the name of a model ('tern pull' lists them), or a Hugging Face model: its folder or\n"
+        "its .safetensors file (qwen3, llama, bitnet).\n"
         "OUTPUT is a GGUF file; it appears when it is complete. Vectors stay F32.\n"
         "\n"
         "Groups of weights that already are {-s, 0, +s} (or {-s, +s}) are kept exactly, whatever the method. A model\n"
@@ -278,6 +280,17 @@ static int calibrate_and_pack(const char *input, const char *output, const struc
     return code;
 }
 
+static int find_and_pack(const char *name, const char *output, const struct pack_command *c,
+                         struct pack_options *options)
+{
+    char *input;
+    interrupt_install(INTERRUPT_ONCE); // of a download
+    int code = model_name_find(name, &input);
+    if (code == EXIT_OK) code = calibrate_and_pack(input, output, c, options);
+    free(input);
+    return code;
+}
+
 int pack_main(int argc, char **argv)
 {
     struct pack_command c = {.method = CHOICE_NONE};
@@ -298,7 +311,7 @@ int pack_main(int argc, char **argv)
     if (!copied)
         code = terminal_error(EXIT_FAILED, "no memory for the rules");
     else if (read_options(&c, rules, &options) && (c.calibration == NULL || takes_calibration(&options)))
-        code = calibrate_and_pack(words.words[0], words.words[1], &c, &options);
+        code = find_and_pack(words.words[0], words.words[1], &c, &options);
     for (size_t i = 0; i < c.rules.count; i++)
         free(rules[i]);
     return code;

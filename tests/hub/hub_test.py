@@ -500,14 +500,22 @@ class Hub(unittest.TestCase):
         body = (pathlib.Path(__file__).parent.parent / "golden" / "chain.gguf").read_bytes()
         _, path = self.tell("chain", body)
         name = "hf:own/model:chain.gguf"
-        for command in ("run", "info", "tokenize", "size"):
-            code, out, err = self.run_tern(command, name, *(["x"] if command in ("run", "tokenize") else []))
+        packed, text = str(self.cache.parent / "packed.gguf"), str(self.cache.parent / "text")
+        pathlib.Path(text).write_text("I am a very tiny model. " * 40)
+        more = {"run": ["x"], "tokenize": ["x"], "pack": [packed, "--type", "F16"], "verify": [name],
+                "perplexity": ["-f", text, "-c", "8"]}
+        for command in ("run", "info", "tokenize", "size", "pack", "verify", "perplexity"):
+            code, out, err = self.run_tern(command, name, *more.get(command, []))
             self.assertEqual((code, out), (1, ""))
             self.assertIn(f"fetch it with: tern pull {name}", err)
         self.assert_pulled(self.pull("chain"), path, body)
         self.assertIn(str(path), self.run_tern("info", name)[1])
         self.assertIn(str(path), self.run_tern("info", "hf:own/model")[1], "the only file of its repository")
         self.assertEqual(self.run_tern("run", name, "--raw", "a", "-n", "1")[0], 0)
+        for command in ("size", "pack", "verify", "perplexity"):
+            result = self.run_tern(command, name, *more.get(command, []))
+            self.assertEqual(result[0], 0, result)
+        self.assertEqual(self.run_tern("verify", name, packed)[1].split("\n")[0], "equal")
         self.assertIn("did you mean the model 'bonsai-4b'", self.run_tern("info", "bonsai-4c")[2])
 
     def test_asks_at_a_terminal(self):
