@@ -1,0 +1,223 @@
+// Tools: the schema of a call, and conversations with tools as templates are given them.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "serve/tool_prompt.h"
+#include "serve/tool_schema.h"
+
+static const char weather[] =
+    "{\"type\": \"function\", \"function\": {\"name\": \"weather\", \"description\": \"Tells it.\", \"parameters\": "
+    "{\"type\": \"object\", \"properties\": {\"where\": {\"$ref\": \"#/$defs/place\"}, \"const\": {\"$ref\": \"#\"}}, "
+    "\"$defs\": {\"place\": {\"enum\": [{\"$ref\": \"#/no\"}]}}}}}";
+static const char hours[] = "{\"type\": \"function\", \"function\": {\"name\": \"clock\"}}";
+
+static struct reply_style hermes(bool shows_tools)
+{
+    return (struct reply_style){.call_open = "<tool_call>",
+                                .call_close = "</tool_call>",
+                                .name_key = "name",
+                                .arguments_key = "arguments",
+                                .shows_tools = shows_tools};
+}
+
+static json_t *parse(const char *text)
+{
+    json_error_t error;
+    json_t *value = json_loads(text, JSON_DECODE_ANY, &error);
+    if (value == NULL) fail_msg("%s: %s", text, error.text);
+    return value;
+}
+
+static json_t *both_tools(void)
+{
+    return json_pack("[o, o]", parse(weather), parse(hours));
+}
+
+// Takes both references.
+static void expect_json(json_t *found, json_t *expected)
+{
+    if (!json_equal(found, expected)) print_message("%s\n", json_dumps(found, 0));
+    assert_true(json_equal(found, expected));
+    json_decref(found);
+    json_decref(expected);
+}
+
+static void a_call_is_one_of_the_tools(void **state)
+{
+    (void)state;
+    struct reply_style style = hermes(true);
+    const bool loose[2] = {false, false};
+    json_t *tools = both_tools();
+    expect_json(
+        tool_schema(&style, tools, NULL, false, loose),
+        parse("{\"anyOf\": ["
+              "{\"type\": \"object\", \"properties\": {\"name\": {\"const\": \"weather\"}, \"arguments\": {\"$ref\": "
+              "\"#/$defs/0\"}}, \"required\": [\"name\", \"arguments\"], \"additionalProperties\": false}, "
+              "{\"type\": \"object\", \"properties\": {\"name\": {\"const\": \"clock\"}, \"arguments\": {\"$ref\": "
+              "\"#/$defs/1\"}}, \"required\": [\"name\", \"arguments\"], \"additionalProperties\": false}], "
+              "\"$defs\": {\"0\": {\"type\": \"object\", \"properties\": {\"where\": {\"$ref\": "
+              "\"#/$defs/0/$defs/place\"}, \"const\": {\"$ref\": \"#/$defs/0\"}}, "
+              "\"$defs\": {\"place\": {\"enum\": [{\"$ref\": \"#/no\"}]}}}, "
+              "\"1\": {\"type\": \"object\", \"properties\": {}, \"additionalProperties\": false}}}"));
+    json_decref(tools);
+}
+
+static void a_list_of_calls_may_be_of_one(void **state)
+{
+    (void)state;
+    struct reply_style style = hermes(true);
+    const bool loose[2] = {true, false};
+    json_t *tools = both_tools(), *schema;
+    style.call_is_list = true;
+    style.arguments_key = "parameters";
+    schema = tool_schema(&style, tools, "weather", true, loose);
+    expect_json(schema,
+                parse("{\"type\": \"array\", \"minItems\": 1, \"maxItems\": 1, \"items\": {\"anyOf\": ["
+                      "{\"type\": \"object\", \"properties\": {\"name\": {\"const\": \"weather\"}, \"parameters\": "
+                      "{\"$ref\": \"#/$defs/0\"}}, \"required\": [\"name\", \"parameters\"], "
+                      "\"additionalProperties\": false}]}, \"$defs\": {\"0\": {\"type\": \"object\"}}}"));
+    schema = tool_schema(&style, tools, NULL, false, loose);
+    assert_null(json_object_get(schema, "maxItems"));
+    json_decref(schema);
+    json_decref(tools);
+}
+
+// ---- Prompts ------------------------------------------------------------------------------------------------------
+
+static const tern_message asked[] = {
+    {.role = "user", .content = "Weather?"},
+    {.role = "assistant",
+     .tool_calls = "[{\"id\": \"call_ab-1\", \"type\": \"function\", \"function\": {\"name\": \"weather\", "
+                   "\"arguments\": \"{\\\"where\\\": 1}\"}}]"},
+    {.role = "tool", .content = "Sun.", .tool_call_id = "call_ab-1"},
+    {.role = "tool", .content = "Rain."},
+};
+
+struct prompted {
+    struct tool_prompt prompt;
+    json_t *tools;
+};
+
+static struct prompted open_prompt(const struct reply_style *style, const tern_message *messages, size_t n,
+                                   enum generation_tool_choice choice)
+{
+    struct prompted p = {.tools = both_tools()};
+    const struct generation_request request = {
+        .messages = (tern_message *)(uintptr_t)messages, .n_messages = n, .tools = p.tools, .tool_choice = choice};
+    assert_int_equal(tool_prompt_open(style, &request, &p.prompt), TERN_OK);
+    return p;
+}
+
+static void close_prompt(struct prompted *p)
+{
+    tool_prompt_close(&p->prompt);
+    json_decref(p->tools);
+}
+
+static void a_template_that_knows_tools_is_given_them(void **state)
+{
+    (void)state;
+    struct reply_style style = hermes(true);
+    struct prompted p = open_prompt(&style, asked, 4, TOOL_CHOICE_AUTO);
+    assert_int_equal(p.prompt.n_messages, 4);
+    expect_json(parse(p.prompt.tools), both_tools());
+    assert_string_equal(p.prompt.messages[1].content, "");
+    expect_json(parse(p.prompt.messages[1].tool_calls),
+                parse("[{\"id\": \"call_ab-1\", \"type\": \"function\", \"function\": {\"name\": \"weather\", "
+                      "\"arguments\": {\"where\": 1}}}]"));
+    assert_string_equal(p.prompt.messages[2].role, "tool");
+    assert_string_equal(p.prompt.messages[2].tool_call_id, "call_ab-1");
+    close_prompt(&p);
+
+    p = open_prompt(&style, asked, 1, TOOL_CHOICE_NONE);
+    assert_null(p.prompt.tools);
+    close_prompt(&p);
+}
+
+static void arguments_that_are_no_object_stay_text(void **state)
+{
+    (void)state;
+    struct reply_style style = hermes(true);
+    const tern_message broken = {.role = "assistant", .tool_calls = "[{\"function\": {\"arguments\": \"{\"}}]"};
+    struct prompted p = open_prompt(&style, &broken, 1, TOOL_CHOICE_AUTO);
+    expect_json(parse(p.prompt.messages[0].tool_calls), parse("[{\"function\": {\"arguments\": \"{\"}}]"));
+    close_prompt(&p);
+}
+
+static void mistral_gets_its_short_ids(void **state)
+{
+    (void)state;
+    struct reply_style style = hermes(true);
+    style.short_ids = true;
+    struct prompted p = open_prompt(&style, asked, 4, TOOL_CHOICE_AUTO);
+    json_t *calls = parse(p.prompt.messages[1].tool_calls);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(calls, 0), "id")), "00callab1");
+    assert_string_equal(p.prompt.messages[2].tool_call_id, "00callab1");
+    json_decref(calls);
+    close_prompt(&p);
+}
+
+static void other_templates_get_text(void **state)
+{
+    (void)state;
+    struct reply_style style = hermes(false);
+    struct prompted p = open_prompt(&style, asked, 4, TOOL_CHOICE_AUTO);
+    const tern_message *m = p.prompt.messages;
+    assert_int_equal(p.prompt.n_messages, 4);
+    assert_null(p.prompt.tools);
+    assert_string_equal(m[0].role, "system");
+    assert_non_null(strstr(m[0].content, "<tools>\n{\"name\": \"weather\", "));
+    assert_non_null(strstr(m[0].content, "\n{\"name\": \"clock\"}\n</tools>"));
+    assert_non_null(strstr(m[0].content, "<tool_call>\n{\"name\": NAME, \"arguments\": {...}}\n</tool_call>"));
+    assert_string_equal(m[1].content, "Weather?");
+    assert_string_equal(m[2].role, "assistant");
+    assert_string_equal(m[2].content,
+                        "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"where\": 1}}\n</tool_call>");
+    assert_null(m[2].tool_calls);
+    assert_string_equal(m[3].role, "user");
+    assert_string_equal(m[3].content,
+                        "<tool_response>\nSun.\n</tool_response>\n<tool_response>\nRain.\n</tool_response>");
+    close_prompt(&p);
+}
+
+static void the_system_text_of_the_request_stays(void **state)
+{
+    (void)state;
+    struct reply_style style = hermes(false);
+    const tern_message messages[] = {
+        {.role = "system", .content = "Be brief."},
+        {.role = "assistant",
+         .content = "Let me see.",
+         .tool_calls =
+             "[{\"function\": {\"name\": \"a\"}}, {\"function\": {\"name\": \"b\", \"arguments\": \"{}\"}}]"}};
+    struct prompted p = open_prompt(&style, messages, 2, TOOL_CHOICE_AUTO);
+    assert_int_equal(p.prompt.n_messages, 2);
+    assert_int_equal(strncmp(p.prompt.messages[0].content, "Be brief.\n\nYou may call", 22), 0);
+    assert_string_equal(p.prompt.messages[1].content,
+                        "Let me see.\n<tool_call>\n{\"name\": \"a\", \"arguments\": {}}\n</tool_call>\n<tool_call>\n"
+                        "{\"name\": \"b\", \"arguments\": {}}\n</tool_call>");
+    close_prompt(&p);
+    p = open_prompt(&style, messages, 2, TOOL_CHOICE_NONE);
+    assert_string_equal(p.prompt.messages[0].content, "Be brief.");
+    close_prompt(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_is_one_of_the_tools),
+        cmocka_unit_test(a_list_of_calls_may_be_of_one),
+        cmocka_unit_test(a_template_that_knows_tools_is_given_them),
+        cmocka_unit_test(arguments_that_are_no_object_stay_text),
+        cmocka_unit_test(mistral_gets_its_short_ids),
+        cmocka_unit_test(other_templates_get_text),
+        cmocka_unit_test(the_system_text_of_the_request_stays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
