@@ -1,6 +1,7 @@
 // Whole files through pack_run(): round trips, refusals, and what is left after failures.
 #include "convert/pack.h"
 
+#include "../golden/convert/i2_s_golden.h"
 #include "base/half.h"
 #include "format/codec.h"
 #include "format/gguf.h"
@@ -276,6 +277,53 @@ static void block_sizes_can_be_told_apart(void **state)
     write_model("a.gguf", DTYPE_F16, 16, 128, halves);
     assert_int_equal(pack("a.gguf", "out.gguf", &options, &report), TERN_OK);
     assert_int_equal(packed_type("out.gguf"), DTYPE_Q2_0_G64);
+}
+
+// ---- bitnet.cpp -------------------------------------------------------------------------------------------------
+
+static void fill_trits(float weights[I2_S_ROWS * I2_S_COLUMNS])
+{
+    for (int i = 0; i < I2_S_ROWS * I2_S_COLUMNS; i++)
+        weights[i] = (float)((i * i * 7 + i * 3 + i / 5) % 3 - 1) * I2_S_SCALE;
+}
+
+static void i2_s_has_the_bytes_of_bitnet_cpp(void **state)
+{
+    (void)state;
+    static float weights[I2_S_ROWS * I2_S_COLUMNS];
+    struct gguf_file *file;
+    fill_trits(weights);
+    write_model("a.gguf", DTYPE_F32, I2_S_ROWS, I2_S_COLUMNS, weights);
+    pack_lossless("a.gguf", "b.gguf", DTYPE_I2_S);
+    assert_int_equal(gguf_open(in_folder("b.gguf"), &file), TERN_OK);
+    const struct tensor *t = gguf_find_tensor(file, "blk.0.ffn_up.weight");
+    assert_int_equal(t->bytes, sizeof i2_s_of_x86 + 28);
+    assert_memory_equal(t->data, i2_s_of_x86, sizeof i2_s_of_x86);
+    gguf_close(file);
+}
+
+// And its files, packed on either machine, give the trits.
+static void i2_s_of_bitnet_cpp_is_read(void **state)
+{
+    (void)state;
+    static const struct {
+        enum i2_s_order order;
+        const uint8_t *bytes;
+    } cases[] = {{I2_S_X86, i2_s_of_x86}, {I2_S_ARM, i2_s_of_arm}};
+    static float weights[I2_S_ROWS * I2_S_COLUMNS];
+    fill_trits(weights);
+    write_model("a.gguf", DTYPE_F32, I2_S_ROWS, I2_S_COLUMNS, weights);
+    pack_lossless("a.gguf", "wanted.gguf", DTYPE_F32); // with the keys that tern writes
+    for (int i = 0; i < 2; i++) {
+        uint8_t image[sizeof i2_s_of_x86 + 28] = {0};
+        struct pack_report report;
+        struct pack_options options = options_for(DTYPE_F32);
+        memcpy(image, cases[i].bytes, sizeof i2_s_of_x86);
+        write_model("b.gguf", DTYPE_I2_S, I2_S_ROWS, I2_S_COLUMNS, image);
+        options.i2_s_order = cases[i].order;
+        assert_int_equal(pack("b.gguf", "c.gguf", &options, &report), TERN_OK);
+        assert_same_files("c.gguf", "wanted.gguf");
+    }
 }
 
 // ---- Lossless ---------------------------------------------------------------------------------------------------
@@ -707,6 +755,8 @@ int main(void)
         TEST(scales_that_differ_are_refused),
         TEST(code_three_needs_two_bits),
         TEST(block_sizes_can_be_told_apart),
+        TEST(i2_s_has_the_bytes_of_bitnet_cpp),
+        TEST(i2_s_of_bitnet_cpp_is_read),
         TEST(lossless_names_the_first_group),
         TEST(numbers_that_are_none_are_refused),
         TEST(rules_decide_in_order),
