@@ -25,7 +25,7 @@ tern_status template_parse(const char *source, size_t length, struct template **
 void template_free(struct template *tmpl)
 {
     if (!tmpl) return;
-    arena_free(&tmpl->arena);
+    template_arena_free(&tmpl->arena);
     free(tmpl);
 }
 

@@ -8,7 +8,7 @@
 
 tern_status scope_push(struct run *run, struct scope *parent)
 {
-    struct scope *scope = arena_alloc(&run->arena, sizeof *scope);
+    struct scope *scope = template_arena_alloc(&run->arena, sizeof *scope);
     if (!scope) return run->arena.failure;
     scope->parent = parent;
     run->scope = scope;
@@ -81,7 +81,7 @@ static tern_status push_keyword(struct run *run, struct arguments *arguments, si
     TRY(run_charge(run, arguments->n_keywords * sizeof(struct keyword)));
     if (arguments->n_keywords == *capacity) {
         size_t size = sizeof(struct keyword), grown = *capacity * 2 + 2;
-        void *moved = arena_grow(&run->arena, arguments->keywords, *capacity * size, grown * size);
+        void *moved = template_arena_grow(&run->arena, arguments->keywords, *capacity * size, grown * size);
         if (!moved) return run->arena.failure;
         arguments->keywords = moved;
         *capacity = grown;

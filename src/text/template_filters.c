@@ -542,8 +542,8 @@ static tern_status merge_runs(struct sorting *s, size_t start, size_t middle, si
 tern_status sort_items(struct run *run, struct value *keys, struct value *items, size_t count, bool reverse)
 {
     struct sorting s = {.run = run, .keys = keys, .items = items, .after = reverse ? -1 : 1};
-    s.spare_keys = arena_array(&run->arena, count, sizeof *keys);
-    s.spare_items = arena_array(&run->arena, count, sizeof *items);
+    s.spare_keys = template_arena_array(&run->arena, count, sizeof *keys);
+    s.spare_items = template_arena_array(&run->arena, count, sizeof *items);
     if (!s.spare_keys || !s.spare_items) return run->arena.failure;
     for (size_t width = 1; width < count; width *= 2) {
         for (size_t start = 0; start + width < count; start += 2 * width) {

@@ -11,7 +11,7 @@ enum { SOURCE_BYTES = 1 << 20 };
 
 static char *normalise_newlines(struct arena *arena, const char *source, size_t length, size_t *normalised)
 {
-    char *copy = arena_array(arena, length + 1, 1);
+    char *copy = template_arena_array(arena, length + 1, 1);
     if (!copy) return NULL;
     size_t n = 0;
     for (size_t i = 0; i < length; i++) {
@@ -346,7 +346,7 @@ static size_t read_escape(const char *text, const char *end, char *out, size_t *
 
 static tern_status resolve_escapes(struct lexer *lexer, struct string *text)
 {
-    char *resolved = arena_array(lexer->arena, text->length + 1, 1);
+    char *resolved = template_arena_array(lexer->arena, text->length + 1, 1);
     if (!resolved) return lexer->arena->failure;
     const char *end = text->data + text->length;
     size_t n = 0;

@@ -93,7 +93,7 @@ static tern_status enter(struct parser *p)
 
 static tern_status new_node(struct parser *p, enum node_kind kind, struct node **out)
 {
-    struct node *node = *out = arena_alloc(p->arena, sizeof *node);
+    struct node *node = *out = template_arena_alloc(p->arena, sizeof *node);
     if (!node) return p->arena->failure;
     node->kind = kind;
     node->line = p->current.line;
@@ -155,7 +155,7 @@ static tern_status parse_strings(struct parser *p, struct node **out)
         size_t length = whole.length + p->current.text.length;
         if (length > capacity) {
             capacity = length * 2;
-            char *joined = arena_array(p->arena, capacity, 1);
+            char *joined = template_arena_array(p->arena, capacity, 1);
             if (!joined) return p->arena->failure;
             memcpy(joined, whole.data, whole.length);
             whole.data = joined;

@@ -104,12 +104,12 @@ static tern_status loop_body(struct run *run, struct loop *loop, enum flow *flow
 static tern_status loop_open(struct run *run, const struct node *node, struct loop **out)
 {
     struct value walked;
-    struct loop *loop = *out = arena_alloc(&run->arena, sizeof *loop);
+    struct loop *loop = *out = template_arena_alloc(&run->arena, sizeof *loop);
     if (!loop) return run->arena.failure;
     *loop = (struct loop){.node = node, .outer = run->scope};
     TRY(eval_expression(run, node->right, &walked));
     TRY(value_items(run, walked, &loop->source, &loop->n_source));
-    loop->items = arena_array(&run->arena, loop->n_source, sizeof *loop->items);
+    loop->items = template_arena_array(&run->arena, loop->n_source, sizeof *loop->items);
     return loop->items ? TERN_OK : run->arena.failure;
 }
 
@@ -148,7 +148,7 @@ static tern_status exec_set_block(struct run *run, const struct node *node)
 
 static tern_status exec_macro(struct run *run, const struct node *node)
 {
-    struct macro *macro = arena_alloc(&run->arena, sizeof *macro);
+    struct macro *macro = template_arena_alloc(&run->arena, sizeof *macro);
     if (!macro) return run->arena.failure;
     *macro = (struct macro){node, run->scope};
     struct value value = {.kind = VALUE_MACRO, .macro = macro};

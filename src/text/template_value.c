@@ -24,7 +24,7 @@ static size_t round_up(size_t size)
     return (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
 }
 
-static void *arena_refuse(struct arena *arena)
+static void *template_arena_refuse(struct arena *arena)
 {
     arena->failure = status_fail(TERN_LIMIT, "a template's values need more than %zu bytes", arena->limit);
     return NULL;
@@ -44,13 +44,13 @@ static struct arena_chunk *add_chunk(struct arena *arena, size_t size)
     return arena->chunks = chunk;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+void *template_arena_alloc(struct arena *arena, size_t size)
 {
-    if (size > arena->limit) return arena_refuse(arena);
+    if (size > arena->limit) return template_arena_refuse(arena);
     size = round_up(size ? size : 1);
     struct arena_chunk *chunk = arena->chunks;
     if (!chunk || chunk->size - chunk->used < size) {
-        if (size > arena->limit - arena->taken) return arena_refuse(arena);
+        if (size > arena->limit - arena->taken) return template_arena_refuse(arena);
         chunk = add_chunk(arena, size);
         if (!chunk) return NULL;
     }
@@ -59,28 +59,28 @@ void *arena_alloc(struct arena *arena, size_t size)
     return memset(given, 0, size);
 }
 
-void *arena_array(struct arena *arena, size_t count, size_t size)
+void *template_arena_array(struct arena *arena, size_t count, size_t size)
 {
-    if (count > arena->limit / size) return arena_refuse(arena);
-    return arena_alloc(arena, count * size);
+    if (count > arena->limit / size) return template_arena_refuse(arena);
+    return template_arena_alloc(arena, count * size);
 }
 
-void *arena_grow(struct arena *arena, void *old, size_t old_size, size_t new_size)
+void *template_arena_grow(struct arena *arena, void *old, size_t old_size, size_t new_size)
 {
     struct arena_chunk *chunk = arena->chunks;
     size_t old_room = round_up(old_size), new_room = round_up(new_size);
-    if (new_size > arena->limit) return arena_refuse(arena);
+    if (new_size > arena->limit) return template_arena_refuse(arena);
     bool is_last = old_size > 0 && chunk && (char *)old + old_room == (char *)chunk->bytes + chunk->used;
     if (is_last && new_room - old_room <= chunk->size - chunk->used) {
         chunk->used += new_room - old_room;
         return old;
     }
-    void *moved = arena_alloc(arena, new_size);
+    void *moved = template_arena_alloc(arena, new_size);
     if (moved && old_size > 0) memcpy(moved, old, old_size);
     return moved;
 }
 
-void arena_free(struct arena *arena)
+void template_arena_free(struct arena *arena)
 {
     while (arena->chunks) {
         struct arena_chunk *next = arena->chunks->next;
@@ -119,7 +119,7 @@ tern_status run_open(struct run *run, const struct template_limits *limits, int6
 
 void run_close(struct run *run)
 {
-    arena_free(&run->arena);
+    template_arena_free(&run->arena);
     c_locale_leave(&run->locale);
 }
 
@@ -166,12 +166,12 @@ void run_leave(struct run *run)
 
 static tern_status builder_reserve(struct run *run, struct builder *builder, size_t more)
 {
-    if (more > run->arena.limit) return arena_refuse(&run->arena), run->arena.failure;
+    if (more > run->arena.limit) return template_arena_refuse(&run->arena), run->arena.failure;
     size_t needed = builder->length + more;
     if (needed <= builder->capacity) return TERN_OK;
     size_t capacity = needed + builder->capacity + 64;
     if (capacity > run->arena.limit) capacity = needed;
-    char *data = arena_grow(&run->arena, builder->data, builder->capacity, capacity);
+    char *data = template_arena_grow(&run->arena, builder->data, builder->capacity, capacity);
     if (!data) return run->arena.failure;
     builder->data = data;
     builder->capacity = capacity;
@@ -249,9 +249,9 @@ struct value value_text(const char *text)
 
 tern_status value_new_list(struct run *run, enum value_kind kind, size_t count, struct value *out)
 {
-    struct list *list = arena_alloc(&run->arena, sizeof *list);
+    struct list *list = template_arena_alloc(&run->arena, sizeof *list);
     if (!list) return run->arena.failure;
-    list->items = arena_array(&run->arena, count, sizeof *list->items);
+    list->items = template_arena_array(&run->arena, count, sizeof *list->items);
     if (!list->items) return run->arena.failure;
     for (size_t i = 0; i < count; i++)
         list->items[i] = value_none();
@@ -262,7 +262,7 @@ tern_status value_new_list(struct run *run, enum value_kind kind, size_t count, 
 
 tern_status value_new_dict(struct run *run, enum value_kind kind, struct value *out)
 {
-    struct dict *dict = arena_alloc(&run->arena, sizeof *dict);
+    struct dict *dict = template_arena_alloc(&run->arena, sizeof *dict);
     if (!dict) return run->arena.failure;
     *out = (struct value){.kind = kind, .dict = dict};
     return TERN_OK;
@@ -270,7 +270,7 @@ tern_status value_new_dict(struct run *run, enum value_kind kind, struct value *
 
 tern_status value_copy_string(struct run *run, const char *data, size_t length, struct value *out)
 {
-    char *copy = arena_array(&run->arena, length, 1);
+    char *copy = template_arena_array(&run->arena, length, 1);
     if (!copy) return run->arena.failure;
     if (length) memcpy(copy, data, length);
     *out = value_string(copy, length);
@@ -281,7 +281,8 @@ tern_status list_push(struct run *run, struct list *list, size_t *capacity, stru
 {
     if (list->count == *capacity) {
         size_t grown = *capacity * 2 + 4;
-        struct value *items = arena_grow(&run->arena, list->items, *capacity * sizeof *items, grown * sizeof *items);
+        struct value *items =
+            template_arena_grow(&run->arena, list->items, *capacity * sizeof *items, grown * sizeof *items);
         if (!items) return run->arena.failure;
         list->items = items;
         *capacity = grown;
@@ -384,7 +385,7 @@ static tern_status find_entry(struct run *run, const struct dict *dict, struct v
 // The index is kept at most half full.
 static tern_status rebuild_index(struct run *run, struct dict *dict, size_t size)
 {
-    dict->index = arena_array(&run->arena, size, sizeof *dict->index);
+    dict->index = template_arena_array(&run->arena, size, sizeof *dict->index);
     if (!dict->index) return run->arena.failure;
     dict->index_size = size;
     for (size_t i = 0; i < dict->count; i++) {
@@ -400,7 +401,7 @@ static tern_status append_entry(struct run *run, struct dict *dict, struct dict_
     size_t size = sizeof entry;
     if (dict->count == dict->capacity) {
         size_t capacity = dict->capacity * 2 + 2;
-        void *entries = arena_grow(&run->arena, dict->entries, dict->capacity * size, capacity * size);
+        void *entries = template_arena_grow(&run->arena, dict->entries, dict->capacity * size, capacity * size);
         if (!entries) return run->arena.failure;
         dict->entries = entries;
         dict->capacity = capacity;
@@ -806,7 +807,7 @@ static tern_status find_method(struct run *run, struct value object, struct stri
     const struct builtin *table = methods_of(object);
     const struct builtin *function = table ? builtin_find(table, name) : NULL;
     if (!function) return TERN_OK;
-    struct method *method = arena_alloc(&run->arena, sizeof *method);
+    struct method *method = template_arena_alloc(&run->arena, sizeof *method);
     if (!method) return run->arena.failure;
     *method = (struct method){function, object};
     *out = (struct value){.kind = VALUE_METHOD, .method = method};

@@ -18,16 +18,16 @@ struct arena {
     struct arena_chunk *chunks; // newest first
     size_t taken;               // bytes asked of the system
     size_t limit;               // most bytes to ask for
-    tern_status failure;        // why arena_alloc() last returned NULL
+    tern_status failure;        // why template_arena_alloc() last returned NULL
 };
 
 // Zeroed memory, aligned for any value; NULL (with a message, and the status in arena->failure) beyond the limit.
-void *arena_alloc(struct arena *arena, size_t size);
+void *template_arena_alloc(struct arena *arena, size_t size);
 // The same for an array; its size in bytes may not overflow.
-void *arena_array(struct arena *arena, size_t count, size_t size);
-// Moves (or extends in place) bytes that arena_alloc() gave out.
-void *arena_grow(struct arena *arena, void *old, size_t old_size, size_t new_size);
-void arena_free(struct arena *arena);
+void *template_arena_array(struct arena *arena, size_t count, size_t size);
+// Moves (or extends in place) bytes that template_arena_alloc() gave out.
+void *template_arena_grow(struct arena *arena, void *old, size_t old_size, size_t new_size);
+void template_arena_free(struct arena *arena);
 
 // ---- Values -----------------------------------------------------------------------------------------------------
 
