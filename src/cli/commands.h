@@ -7,7 +7,7 @@
 
 extern const struct command command_run, command_info, command_tokenize, command_bench;
 extern const struct command command_pack, command_verify, command_perplexity, command_size, command_report;
-extern const struct command command_pull, command_list, command_rm;
+extern const struct command command_pull, command_list, command_rm, command_serve;
 
 int run_main(int argc, char **argv);
 int info_main(int argc, char **argv);
@@ -21,5 +21,6 @@ int report_main(int argc, char **argv);
 int pull_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int rm_main(int argc, char **argv);
+int serve_main(int argc, char **argv);
 
 #endif

@@ -10,17 +10,12 @@ static const struct {
     const struct command *command;
     int (*main)(int argc, char **argv);
 } commands[] = {
-    {&command_run, run_main},
-    {&command_info, info_main},
-    {&command_tokenize, tokenize_main},
-    {&command_bench, bench_main},
-    {&command_pack, pack_main},
-    {&command_verify, verify_main},
-    {&command_perplexity, perplexity_main},
-    {&command_size, size_main},
-    {&command_report, report_main},
-    {&command_pull, pull_main},
-    {&command_list, list_main},
+    {&command_run, run_main},       {&command_serve, serve_main},
+    {&command_info, info_main},     {&command_tokenize, tokenize_main},
+    {&command_bench, bench_main},   {&command_pack, pack_main},
+    {&command_verify, verify_main}, {&command_perplexity, perplexity_main},
+    {&command_size, size_main},     {&command_report, report_main},
+    {&command_pull, pull_main},     {&command_list, list_main},
     {&command_rm, rm_main},
 };
 
@@ -40,6 +35,7 @@ static void print_help(FILE *stream)
           "examples:\n"
           "  tern run model.gguf                        a conversation\n"
           "  tern run model.gguf \"Why is the sky blue?\"  one answer\n"
+          "  tern serve model.gguf                      OpenAI's API and a page to chat in, at 127.0.0.1:8080\n"
           "  tern info model.gguf --context 4096        what the file holds, the memory it needs\n"
           "  tern pull                                  models that can be fetched, and then run by their names\n"
           "\n"

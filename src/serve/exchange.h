@@ -26,6 +26,9 @@ const struct exchange_request *exchange_request(const struct exchange *exchange)
 // A header of the request, by its name in any case; NULL if there is none.
 const char *exchange_header(const struct exchange *exchange, const char *name);
 
+// An argument of the query (?model=...); NULL if there is none, "" if it has no value.
+const char *exchange_argument(const struct exchange *exchange, const char *name);
+
 // Whoever keeps an exchange beyond its handler holds a reference: it outlives its connection.
 struct exchange *exchange_hold(struct exchange *exchange);
 void exchange_release(struct exchange *exchange);
@@ -33,7 +36,12 @@ void exchange_release(struct exchange *exchange);
 // Takes the body's bytes (and empties it). `type`: Content-Type.
 void exchange_answer(struct exchange *exchange, int status, const char *type, struct buffer *body);
 void exchange_answer_json(struct exchange *exchange, int status, json_t *body); // takes the reference
-void exchange_fail(struct exchange *exchange, const struct api_error *error);   // in the form of its route
+// In the form of its route; once a stream has begun, as its last event, which is named "error".
+void exchange_fail(struct exchange *exchange, const struct api_error *error);
+
+// A header of the answer, before that is made; both strings are static. Without any, answers say Cache-Control:
+// no-store.
+void exchange_add_header(struct exchange *exchange, const char *name, const char *value);
 
 // Server-sent events. The first call sends status 200 and the headers; from then on errors can only be events.
 void exchange_begin_stream(struct exchange *exchange);
@@ -42,8 +50,16 @@ void exchange_write_event(struct exchange *exchange, const char *name, json_t *d
 void exchange_write(struct exchange *exchange, const char *bytes, size_t length); // as they are: "data: [DONE]\n\n"
 void exchange_end(struct exchange *exchange);
 
-// Called once, from any thread, if the client goes away before it has the whole answer. Without a callback nothing
-// happens but that writing has no effect. Called at once if it is gone already.
+// What the log line and the metrics say of it besides; the last call counts.
+struct exchange_facts {
+    char model[128];
+    int prompt_tokens, cached_tokens, generated_tokens;
+    double queue_seconds, first_token_seconds; // 0: there was none
+};
+void exchange_set_facts(struct exchange *exchange, const struct exchange_facts *facts);
+
+// Called once, from any thread, if the client goes away before it has the whole answer; at once if it is gone already.
+// It must do nothing but tell somebody. NULL takes it back: after that it is not called, nor running.
 void exchange_on_gone(struct exchange *exchange, void (*gone)(void *context), void *context);
 
 #endif

@@ -44,6 +44,7 @@ struct generation_request {
     // A conversation ...
     tern_message *messages; // [n_messages], owned; grown by generation_add_message()
     size_t n_messages;
+    bool continue_last;  // the last message is the assistant's, to be gone on with
     const json_t *tools; // array of {"type": "function", "function": {"name", "description", "parameters", "strict"}}
     enum generation_tool_choice tool_choice;
     const char *tool_name;            // of TOOL_CHOICE_NAMED
@@ -67,6 +68,7 @@ struct generation_request {
     tern_sampling sampling; // bias arrays owned
     bool random_seed;       // no seed was given: every answer is another
     bool ignore_end;
+    bool count_only; // nothing is answered: GENERATION_END, the only event, tells how many tokens the prompt has
 };
 
 // The server's defaults; takes the reference to root (NULL is fine).
@@ -125,14 +127,14 @@ struct generation_usage {
 };
 
 enum generation_event_kind {
-    GENERATION_BEGIN,     // the request was taken: a stream may begin. Before this, errors have an HTTP status
+    GENERATION_BEGIN, // the request was taken: a stream may begin. Before this, errors have an HTTP status. usage: the
+                      // prompt's tokens
     GENERATION_CONTENT,   // text
     GENERATION_REASONING, // text
     GENERATION_CALL_BEGIN,
     GENERATION_CALL_ARGUMENTS, // text
     GENERATION_CALL_END,
     GENERATION_CHOICE_END, // choice->finish says how
-    GENERATION_ALIVE,      // nothing happened for a while: time for a comment, so that nobody thinks the line is dead
     GENERATION_END,        // the last event, unless it is GENERATION_ERROR: usage
     GENERATION_ERROR,      // the last event: error
 };
@@ -168,11 +170,16 @@ void generation_start(struct server *server, struct exchange *exchange, struct g
 // For the events.
 struct exchange *generation_exchange(const struct generation *generation);
 const char *generation_model_name(const struct generation *generation); // as answers give it; valid from BEGIN on
-const struct generation_choice *generation_choices(const struct generation *generation, size_t *count);
+const struct generation_choice *generation_choice(const struct generation *generation, size_t index); // or NULL
 const struct generation_request *generation_request(const struct generation *generation);
 const char *generation_fingerprint(const struct generation *generation); // system_fingerprint; valid from BEGIN on
 // The bytes of a token as in logprobs; may be part of a character.
 const char *generation_token_bytes(const struct generation *generation, tern_token token, size_t *length);
+
+// The prompt of a conversation as the model's template renders it; free it with tern_free().
+struct served_model;
+bool generation_render(const struct served_model *model, const struct generation_request *request, char **text,
+                       struct api_error *error);
 
 // `prefix` and 24 random letters and digits: "chatcmpl-...". out: [size], 64 will do.
 void generation_make_id(const char *prefix, char *out, size_t size);

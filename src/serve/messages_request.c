@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "serve/conversation.h"
+#include "serve/dialogue.h"
 
 enum { MAX_BLOCKS = 4096 };
 
@@ -67,23 +67,23 @@ static bool read_text(const struct fields *f, struct generation_request *request
 // ---- Messages -------------------------------------------------------------------------------------------------------
 
 // What a user said, between the results of tools.
-static bool end_user_text(const struct fields *f, struct conversation *c, struct buffer *text)
+static bool end_user_text(const struct fields *f, struct dialogue *c, struct buffer *text)
 {
     const char *kept;
     if (text->length == 0) return true;
-    bool fine = keep_text(f, c->request, text, &kept) && conversation_say(c, "user", kept);
+    bool fine = keep_text(f, c->request, text, &kept) && dialogue_say(c, "user", kept);
     text->length = 0;
     return fine;
 }
 
-static bool read_result(const struct fields *f, struct conversation *c)
+static bool read_result(const struct fields *f, struct dialogue *c)
 {
     const char *id, *text;
     return read_needed_text(f, "tool_use_id", &id) && read_text(f, c->request, "content", &text) &&
-           conversation_result(c, id, text);
+           dialogue_result(c, id, text);
 }
 
-static bool read_user_block(const struct fields *f, struct conversation *c, struct buffer *said)
+static bool read_user_block(const struct fields *f, struct dialogue *c, struct buffer *said)
 {
     int kind = -1;
     const char *text;
@@ -93,19 +93,19 @@ static bool read_user_block(const struct fields *f, struct conversation *c, stru
     return read_needed_text(f, "text", &text) && append_text(f, text, said);
 }
 
-static bool read_call(const struct fields *f, struct conversation *c)
+static bool read_call(const struct fields *f, struct dialogue *c)
 {
     const char *id, *name;
     const json_t *input = NULL;
     if (!read_needed_text(f, "id", &id) || !read_needed_text(f, "name", &name) || !field_object(f, "input", &input))
         return false;
     char *arguments = input == NULL ? strdup("{}") : json_dumps(input, JSON_COMPACT);
-    bool fine = arguments == NULL ? fail_memory(f) : conversation_call(c, id, name, arguments);
+    bool fine = arguments == NULL ? fail_memory(f) : dialogue_call(c, id, name, arguments);
     free(arguments);
     return fine;
 }
 
-static bool read_assistant_block(const struct fields *f, struct conversation *c)
+static bool read_assistant_block(const struct fields *f, struct dialogue *c)
 {
     enum { TEXT, THINKING, REDACTED, CALL };
     int kind = -1;
@@ -113,9 +113,9 @@ static bool read_assistant_block(const struct fields *f, struct conversation *c)
     if (!field_choice(f, "type", "text|thinking|redacted_thinking|tool_use", &kind)) return false;
     switch (kind) {
     case TEXT:
-        return read_needed_text(f, "text", &text) && conversation_answer(c, text);
+        return read_needed_text(f, "text", &text) && dialogue_answer(c, text);
     case THINKING:
-        return read_needed_text(f, "thinking", &text) && conversation_think(c, text);
+        return read_needed_text(f, "thinking", &text) && dialogue_think(c, text);
     case REDACTED: // somebody else's, which nobody here can read
         return true;
     case CALL:
@@ -125,7 +125,7 @@ static bool read_assistant_block(const struct fields *f, struct conversation *c)
     }
 }
 
-static bool read_blocks(const struct fields *f, bool is_user, struct conversation *c)
+static bool read_blocks(const struct fields *f, bool is_user, struct dialogue *c)
 {
     const json_t *blocks = NULL, *value;
     struct buffer said = {0};
@@ -142,7 +142,7 @@ static bool read_blocks(const struct fields *f, bool is_user, struct conversatio
     return fine;
 }
 
-static bool read_message(const struct fields *f, struct conversation *c)
+static bool read_message(const struct fields *f, struct dialogue *c)
 {
     enum { USER, ASSISTANT, SYSTEM };
     int role = -1;
@@ -152,17 +152,16 @@ static bool read_message(const struct fields *f, struct conversation *c)
     if (!field_is_given(f, "content")) return field_fail(f, "content", "missing");
     if (role != SYSTEM && json_is_array(json_object_get(f->object, "content"))) return read_blocks(f, role == USER, c);
     if (!read_text(f, c->request, "content", &text)) return false;
-    return role == ASSISTANT ? conversation_answer(c, text)
-                             : conversation_say(c, role == USER ? "user" : "system", text);
+    return role == ASSISTANT ? dialogue_answer(c, text) : dialogue_say(c, role == USER ? "user" : "system", text);
 }
 
-static bool read_messages(const struct fields *f, struct conversation *c)
+static bool read_messages(const struct fields *f, struct dialogue *c)
 {
     const json_t *messages = NULL, *value;
     const char *system;
     size_t index;
     if (!read_text(f, c->request, "system", &system)) return false;
-    if (system[0] != '\0' && !conversation_say(c, "system", system)) return false;
+    if (system[0] != '\0' && !dialogue_say(c, "system", system)) return false;
     if (!field_array(f, "messages", GENERATION_MAX_MESSAGES, &messages)) return false;
     if (json_array_size(messages) == 0) return field_fail(f, "messages", "expected at least one message");
     json_array_foreach(messages, index, value)
@@ -176,9 +175,9 @@ static bool read_messages(const struct fields *f, struct conversation *c)
 // A last message of the assistant's is gone on with, if it only spoke.
 static bool read_conversation(const struct fields *f, struct generation_request *request)
 {
-    struct conversation c = {.request = request, .error = f->error};
+    struct dialogue c = {.request = request, .error = f->error};
     bool fine = read_messages(f, &c);
-    fine = conversation_end(&c) && fine;
+    fine = dialogue_end(&c) && fine;
     if (!fine) return false;
     if (request->n_messages == 0) return field_fail(f, "messages", "nothing is said in them");
     const tern_message *last = &request->messages[request->n_messages - 1];
@@ -198,7 +197,7 @@ static bool read_tool(const struct fields *f, json_t *tools)
         !field_text(f, "description", &description) || !field_object(f, "input_schema", &schema) ||
         !field_bool(f, "strict", &strict))
         return false;
-    return conversation_add_tool(tools, name, description, schema, strict) || fail_memory(f);
+    return dialogue_add_tool(tools, name, description, schema, strict) || fail_memory(f);
 }
 
 static bool read_tools(const struct fields *f, struct generation_request *request)

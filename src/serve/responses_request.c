@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "serve/conversation.h"
+#include "serve/dialogue.h"
 
 enum { MAX_PARTS = 4096 };
 
@@ -50,7 +50,7 @@ static bool read_text(const struct fields *f, struct generation_request *request
     return fine;
 }
 
-static bool read_message(const struct fields *f, struct conversation *c)
+static bool read_message(const struct fields *f, struct dialogue *c)
 {
     enum { USER, ASSISTANT, SYSTEM, DEVELOPER };
     int role = -1;
@@ -59,47 +59,47 @@ static bool read_message(const struct fields *f, struct conversation *c)
     if (role < 0) return field_fail(f, "role", "missing, expected user, assistant, system or developer");
     if (!field_is_given(f, "content")) return field_fail(f, "content", "missing");
     if (!read_text(f, c->request, "content", &text)) return false;
-    if (role == ASSISTANT) return conversation_answer(c, text);
-    return conversation_say(c, role == USER ? "user" : "system", text);
+    if (role == ASSISTANT) return dialogue_answer(c, text);
+    return dialogue_say(c, role == USER ? "user" : "system", text);
 }
 
-static bool read_call(const struct fields *f, struct conversation *c)
+static bool read_call(const struct fields *f, struct dialogue *c)
 {
     const char *id = "", *name = NULL, *arguments = "{}";
     if (!field_text(f, "call_id", &id) || !field_text(f, "name", &name) || !field_text(f, "arguments", &arguments))
         return false;
     if (name == NULL) return field_fail(f, "name", "missing, expected the function's name");
-    return conversation_call(c, id, name, arguments);
+    return dialogue_call(c, id, name, arguments);
 }
 
-static bool read_call_output(const struct fields *f, struct conversation *c)
+static bool read_call_output(const struct fields *f, struct dialogue *c)
 {
     const char *id = "", *text;
     if (!field_text(f, "call_id", &id)) return false;
     if (!field_is_given(f, "output")) return field_fail(f, "output", "missing");
-    return read_text(f, c->request, "output", &text) && conversation_result(c, id, text);
+    return read_text(f, c->request, "output", &text) && dialogue_result(c, id, text);
 }
 
 // What the model thought stands in `content`; other servers' items have only a summary.
-static bool read_reasoning(const struct fields *f, struct conversation *c)
+static bool read_reasoning(const struct fields *f, struct dialogue *c)
 {
     const char *text;
     if (!read_text(f, c->request, json_array_size(json_object_get(f->object, "content")) > 0 ? "content" : "summary",
                    &text))
         return false;
-    return text[0] == '\0' || conversation_think(c, text);
+    return text[0] == '\0' || dialogue_think(c, text);
 }
 
-static bool read_item(const struct fields *f, struct conversation *c)
+static bool read_item(const struct fields *f, struct dialogue *c)
 {
-    bool (*const readers[])(const struct fields *, struct conversation *) = {read_message, read_call, read_call_output,
-                                                                             read_reasoning};
+    bool (*const readers[])(const struct fields *, struct dialogue *) = {read_message, read_call, read_call_output,
+                                                                         read_reasoning};
     int kind = 0;
     if (!field_choice(f, "type", "message|function_call|function_call_output|reasoning", &kind)) return false;
     return readers[kind](f, c);
 }
 
-static bool read_items(const struct fields *f, struct conversation *c)
+static bool read_items(const struct fields *f, struct dialogue *c)
 {
     const json_t *items = NULL;
     size_t index;
@@ -113,21 +113,21 @@ static bool read_items(const struct fields *f, struct conversation *c)
     return true;
 }
 
-static bool read_pieces(const struct fields *f, struct conversation *c)
+static bool read_pieces(const struct fields *f, struct dialogue *c)
 {
     const char *text = NULL;
     if (!field_text(f, "instructions", &text)) return false;
-    if (text != NULL && !conversation_say(c, "system", text)) return false;
+    if (text != NULL && !dialogue_say(c, "system", text)) return false;
     if (!json_is_string(json_object_get(f->object, "input"))) return read_items(f, c);
-    return field_text(f, "input", &text) && conversation_say(c, "user", text);
+    return field_text(f, "input", &text) && dialogue_say(c, "user", text);
 }
 
 static bool read_input(const struct fields *f, struct generation_request *request)
 {
-    struct conversation c = {.request = request, .error = f->error};
+    struct dialogue c = {.request = request, .error = f->error};
     if (!field_is_given(f, "input")) return field_fail(f, "input", "missing, expected a string or an array");
     bool fine = read_pieces(f, &c);
-    fine = conversation_end(&c) && fine;
+    fine = dialogue_end(&c) && fine;
     if (fine && request->n_messages == 0) return field_fail(f, "input", "there are no messages in it");
     return fine;
 }
@@ -145,7 +145,7 @@ static bool read_tool(const struct fields *f, json_t *tools)
         !field_bool(f, "strict", &strict))
         return false;
     if (name == NULL || name[0] == '\0') return field_fail(f, "name", "missing, expected the function's name");
-    return conversation_add_tool(tools, name, description, parameters, strict) ||
+    return dialogue_add_tool(tools, name, description, parameters, strict) ||
            api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
 }
 

@@ -13,8 +13,10 @@ struct route {
     // Called from a worker thread: it may take time (JSON, templates, tokenizing), and must not wait for others.
     void (*handle)(struct server *server, struct exchange *exchange);
 
-    bool open; // answers without an API key
-    bool fast; // handle() takes no time worth speaking of and runs on the thread that read the request
+    bool quiet; // not worth a line in the log if all is well
+    bool page;  // browsers ask for it: they are told to ask for a password, which is the key
+    bool open;  // answers without an API key
+    bool fast;  // handle() takes no time worth speaking of and runs on the thread that read the request
 
     // The body of an error; NULL: OpenAI's form, api_error_json().
     json_t *(*write_error)(const struct api_error *error);
@@ -25,11 +27,15 @@ struct route {
 const struct route *route_find(const char *method, const char *path, const char **rest, const char **allowed,
                                struct api_error *error);
 
-void chat_handle(struct server *server, struct exchange *exchange);        // /v1/chat/completions
-void completions_handle(struct server *server, struct exchange *exchange); // /v1/completions
-void embeddings_handle(struct server *server, struct exchange *exchange);  // /v1/embeddings
-void models_list_handle(struct server *server, struct exchange *exchange); // /v1/models
-void models_one_handle(struct server *server, struct exchange *exchange);  // /v1/models/*
+void chat_handle(struct server *server, struct exchange *exchange);           // /v1/chat/completions
+void completions_handle(struct server *server, struct exchange *exchange);    // /v1/completions
+void embeddings_handle(struct server *server, struct exchange *exchange);     // /v1/embeddings
+void models_list_handle(struct server *server, struct exchange *exchange);    // /v1/models
+void models_one_handle(struct server *server, struct exchange *exchange);     // /v1/models/*
+void responses_handle(struct server *server, struct exchange *exchange);      // /v1/responses
+void messages_handle(struct server *server, struct exchange *exchange);       // /v1/messages, Anthropic's
+void messages_count_handle(struct server *server, struct exchange *exchange); // /v1/messages/count_tokens
+json_t *messages_error_json(const struct api_error *error);                   // in their form
 void tokenize_handle(struct server *server, struct exchange *exchange);
 void detokenize_handle(struct server *server, struct exchange *exchange);
 void template_handle(struct server *server, struct exchange *exchange); // /apply-template

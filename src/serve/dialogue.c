@@ -1,22 +1,22 @@
-#include "serve/conversation.h"
+#include "serve/dialogue.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool fail_memory(struct conversation *c)
+static bool fail_memory(struct dialogue *c)
 {
     return api_error_from_status(c->error, TERN_NO_MEMORY, NULL);
 }
 
-static bool append_line(struct conversation *c, struct buffer *out, const char *text)
+static bool append_line(struct dialogue *c, struct buffer *out, const char *text)
 {
     tern_status status = out->length > 0 ? buffer_append(out, "\n", 1) : TERN_OK;
     if (status == TERN_OK) status = buffer_append_string(out, text);
     return status == TERN_OK || fail_memory(c);
 }
 
-static bool add(struct conversation *c, const tern_message *message)
+static bool add(struct dialogue *c, const tern_message *message)
 {
     if (generation_add_message(c->request, message)) return true;
     if (c->request->n_messages < GENERATION_MAX_MESSAGES) return fail_memory(c);
@@ -24,12 +24,12 @@ static bool add(struct conversation *c, const tern_message *message)
 }
 
 // The buffer's text, "" if it is empty; NULL without memory.
-static const char *keep(struct conversation *c, const struct buffer *text)
+static const char *keep(struct dialogue *c, const struct buffer *text)
 {
     return generation_keep(c->request, json_stringn(text->length > 0 ? text->data : "", text->length));
 }
 
-static const char *keep_calls(struct conversation *c)
+static const char *keep_calls(struct dialogue *c)
 {
     char *text = json_dumps(c->calls, JSON_COMPACT);
     const char *kept = text == NULL ? NULL : generation_keep(c->request, json_string(text));
@@ -37,7 +37,7 @@ static const char *keep_calls(struct conversation *c)
     return kept;
 }
 
-static bool add_turn(struct conversation *c)
+static bool add_turn(struct dialogue *c)
 {
     tern_message message = {.role = "assistant", .content = keep(c, &c->text)};
     if (c->reasoning.length > 0) message.reasoning = keep(c, &c->reasoning);
@@ -47,7 +47,7 @@ static bool add_turn(struct conversation *c)
     return kept ? add(c, &message) : fail_memory(c);
 }
 
-static bool close_turn(struct conversation *c)
+static bool close_turn(struct dialogue *c)
 {
     bool fine = !c->open || add_turn(c);
     c->open = false;
@@ -57,7 +57,7 @@ static bool close_turn(struct conversation *c)
     return fine;
 }
 
-bool conversation_end(struct conversation *c)
+bool dialogue_end(struct dialogue *c)
 {
     bool fine = close_turn(c);
     buffer_free(&c->text);
@@ -66,14 +66,14 @@ bool conversation_end(struct conversation *c)
 }
 
 // A template has one place for what the system says: at the beginning.
-static bool join_system(struct conversation *c, tern_message *system, const char *text)
+static bool join_system(struct dialogue *c, tern_message *system, const char *text)
 {
     json_t *joined = json_sprintf("%s\n\n%s", system->content, text);
     system->content = generation_keep(c->request, joined);
     return system->content != NULL || fail_memory(c);
 }
 
-bool conversation_say(struct conversation *c, const char *role, const char *text)
+bool dialogue_say(struct dialogue *c, const char *role, const char *text)
 {
     if (!close_turn(c)) return false;
     tern_message *messages = c->request->messages;
@@ -82,19 +82,19 @@ bool conversation_say(struct conversation *c, const char *role, const char *text
     return add(c, &(tern_message){.role = role, .content = text});
 }
 
-bool conversation_answer(struct conversation *c, const char *text)
+bool dialogue_answer(struct dialogue *c, const char *text)
 {
     c->open = true;
     return append_line(c, &c->text, text);
 }
 
-bool conversation_think(struct conversation *c, const char *text)
+bool dialogue_think(struct dialogue *c, const char *text)
 {
     c->open = true;
     return append_line(c, &c->reasoning, text);
 }
 
-bool conversation_call(struct conversation *c, const char *id, const char *name, const char *arguments)
+bool dialogue_call(struct dialogue *c, const char *id, const char *name, const char *arguments)
 {
     c->open = true;
     if (c->calls == NULL) c->calls = json_array();
@@ -103,13 +103,12 @@ bool conversation_call(struct conversation *c, const char *id, const char *name,
     return json_array_append_new(c->calls, call) == 0 || fail_memory(c);
 }
 
-bool conversation_result(struct conversation *c, const char *id, const char *text)
+bool dialogue_result(struct dialogue *c, const char *id, const char *text)
 {
     return close_turn(c) && add(c, &(tern_message){.role = "tool", .content = text, .tool_call_id = id});
 }
 
-bool conversation_add_tool(json_t *tools, const char *name, const char *description, const json_t *parameters,
-                           bool strict)
+bool dialogue_add_tool(json_t *tools, const char *name, const char *description, const json_t *parameters, bool strict)
 {
     json_t *function = json_pack("{s:s}", "name", name);
     if (description != NULL) json_object_set_new(function, "description", json_string(description));

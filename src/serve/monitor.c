@@ -1,0 +1,131 @@
+#include "serve/connection.h"
+
+#include "engine/model.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+// How long a client that left may go unnoticed, and how exactly deadlines are kept.
+enum { WATCH_MILLISECONDS = 50, IDLE_MILLISECONDS = 500 };
+
+#ifndef POLLRDHUP
+#define POLLRDHUP 0 // not on every system: there the end of the stream is seen by looking for its next byte
+#endif
+
+struct watched {
+    struct exchange *exchange; // a reference
+    int fd;
+};
+
+struct watch {
+    struct watched *list; // [count]
+    struct pollfd *polls; // [count]
+    size_t count, capacity;
+};
+
+static bool reserve(struct watch *watch, size_t count)
+{
+    if (count <= watch->capacity) return true;
+    struct watched *list = realloc(watch->list, count * sizeof *list);
+    if (list != NULL) watch->list = list;
+    struct pollfd *polls = realloc(watch->polls, count * sizeof *polls);
+    if (polls != NULL) watch->polls = polls;
+    if (list == NULL || polls == NULL) return false;
+    watch->capacity = count;
+    return true;
+}
+
+static bool is_suspended(struct exchange *exchange)
+{
+    pthread_mutex_lock(&exchange->mutex);
+    bool suspended = exchange->suspended;
+    pthread_mutex_unlock(&exchange->mutex);
+    return suspended;
+}
+
+// Ends connections whose time is over and lists those that wait for an answer. With http->mutex.
+static void look_at_connections(struct http_server *http, struct watch *watch)
+{
+    double now = model_clock();
+    watch->count = 0;
+    bool room = reserve(watch, (size_t)http->n_connections);
+    for (struct connection *c = http->connections; c != NULL; c = c->next) {
+        if (c->reading && now > c->deadline) shutdown(c->fd, SHUT_RDWR); // libmicrohttpd sees it end, and closes it
+        if (!room || c->reading || c->exchange == NULL || !is_suspended(c->exchange)) continue;
+        watch->polls[watch->count] = (struct pollfd){.fd = c->fd, .events = POLLIN | POLLRDHUP};
+        watch->list[watch->count++] = (struct watched){exchange_hold(c->exchange), c->fd};
+    }
+}
+
+static bool is_hung_up(const struct pollfd *poll)
+{
+    char byte;
+    if (poll->revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) return true;
+    return (poll->revents & POLLIN) && recv(poll->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+// A connection may have ended since it was listed, and its number be another's now: giving up an exchange that has no
+// connection any more does nothing, so nobody else is hit.
+static void look_at_sockets(struct watch *watch)
+{
+    int n_ready = watch->count > 0 ? poll(watch->polls, (nfds_t)watch->count, 0) : 0;
+    for (size_t i = 0; i < watch->count; i++) {
+        if (n_ready > 0 && is_hung_up(&watch->polls[i]) && is_suspended(watch->list[i].exchange))
+            exchange_give_up(watch->list[i].exchange);
+        exchange_release(watch->list[i].exchange);
+    }
+}
+
+static void wait_a_while(struct http_server *http)
+{
+    struct timespec until;
+    if (http->n_connections == 0) {
+        pthread_cond_wait(&http->changed, &http->mutex);
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += (http_server_requests(http) > 0 ? WATCH_MILLISECONDS : IDLE_MILLISECONDS) * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_cond_timedwait(&http->changed, &http->mutex, &until);
+}
+
+static void *watch_connections(void *context)
+{
+    struct http_server *http = context;
+    struct watch watch = {0};
+    pthread_mutex_lock(&http->mutex);
+    while (http->monitored) {
+        look_at_connections(http, &watch);
+        pthread_mutex_unlock(&http->mutex);
+        look_at_sockets(&watch);
+        pthread_mutex_lock(&http->mutex);
+        if (http->monitored) wait_a_while(http);
+    }
+    pthread_mutex_unlock(&http->mutex);
+    free(watch.list);
+    free(watch.polls);
+    return NULL;
+}
+
+tern_status monitor_start(struct http_server *http)
+{
+    http->monitored = true;
+    int error = pthread_create(&http->monitor, NULL, watch_connections, http);
+    if (error == 0) return TERN_OK;
+    http->monitored = false;
+    return status_fail(TERN_IO, "a thread of the server cannot be started: %s", strerror(error));
+}
+
+void monitor_stop(struct http_server *http)
+{
+    pthread_mutex_lock(&http->mutex);
+    bool running = http->monitored;
+    http->monitored = false;
+    pthread_cond_signal(&http->changed);
+    pthread_mutex_unlock(&http->mutex);
+    if (running) pthread_join(http->monitor, NULL);
+}
