@@ -142,7 +142,7 @@ static void drop_zero(struct bench_list *list)
 
 static int take_lists(const struct bench_options *o, struct bench_plan *plan)
 {
-    enum { MOST_TOKENS = 1 << 20 };
+    enum { MOST_TOKENS = 1 << 24 };
     const struct list_option lists[] = {
         {"-p", o->prompts, 0, MOST_TOKENS, 512, 0, &plan->prompts},
         {"-n", o->decodes, 0, MOST_TOKENS, 128, 0, &plan->decodes},

@@ -2,10 +2,8 @@
 // described as far as their header goes.
 #include "cli/commands.h"
 #include "cli/loading.h"
+#include "cli/memory.h"
 
-#include "base/cpu.h"
-#include "eval/sizes.h"
-#include "model/decoder.h"
 #include "text/template.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
@@ -63,8 +61,7 @@ struct facts {
     bool has_config;
     char *tokenizer_kind; // owned; NULL if it cannot be used
 
-    int32_t context;
-    uint64_t weights_memory, file_memory, cache_memory, working_memory; // bytes, if `runs`
+    struct memory_plan plan; // if `runs`
 };
 
 static void count_types(struct facts *facts)
@@ -111,10 +108,9 @@ static tern_status check_runs(struct facts *facts, int32_t context, tern_kv_type
 {
     TRY(config_read(facts->file, &facts->config));
     facts->has_config = true;
-    facts->context = context > 0 ? context : facts->config.context;
-    facts->cache_memory = kv_cache_bytes(&facts->config, kv_type, facts->context);
-    facts->working_memory = sizes_working_memory(&facts->config);
-    TRY(weights_measure(facts->file, &facts->config, &facts->weights_memory, &facts->file_memory));
+    struct machine_memory memory = machine_memory("");
+    if (context == 0) context = facts->config.context;
+    TRY(memory_plan_make(facts->file, &facts->config, kv_type, context, &memory, &facts->plan));
     return read_tokenizer(facts);
 }
 
@@ -131,11 +127,6 @@ static void free_facts(struct facts *facts)
 {
     free(facts->reason);
     free(facts->tokenizer_kind);
-}
-
-static uint64_t needed_memory(const struct facts *f)
-{
-    return f->weights_memory + f->file_memory + f->cache_memory + f->working_memory;
 }
 
 static const char *scaling_name(enum rope_scaling scaling)
@@ -287,23 +278,35 @@ static void print_part(const char *before, uint64_t bytes, const char *after)
     fputs(after, stdout);
 }
 
+static void print_verdict(const struct facts *f)
+{
+    char help[MEMORY_HELP_BYTES];
+    if (f->plan.memory.total == 0) return;
+    print_label("");
+    print_part("this machine can spare ", memory_spare(&f->plan.memory), ": ");
+    if (!memory_plan_fits(&f->plan))
+        printf("not enough. %s\n", memory_help(&f->plan, &f->config, help));
+    else if (memory_plan_from_disk(&f->plan) > 0)
+        print_part("enough to run, but ", memory_plan_from_disk(&f->plan),
+                   " of the weights will be read from disk for every token\n");
+    else
+        puts("enough");
+}
+
 static void print_memory(const struct facts *f)
 {
-    uint64_t available = cpu_memory_available();
+    const struct memory_plan *plan = &f->plan;
     print_label("memory");
-    print_part("", needed_memory(f), "");
-    printf(" with a context of %d tokens: ", (int)f->context);
-    print_part("weights ", f->weights_memory + f->file_memory, ", ");
-    print_part("keys and values ", f->cache_memory, ", ");
-    print_part("working space about ", f->working_memory, "\n");
-    if (f->context > f->config.context) {
+    print_part("", memory_plan_total(plan), "");
+    printf(" with a context of %d tokens: ", (int)plan->context);
+    print_part("weights ", plan->copied + plan->mapped, ", ");
+    print_part("keys and values ", plan->cache, ", ");
+    print_part("working space about ", plan->working, "\n");
+    if (plan->context > f->config.context) {
         print_label("");
         printf("the model was trained for %d tokens only, tern takes no more\n", (int)f->config.context);
     }
-    if (available == 0) return;
-    print_label("");
-    print_part("this machine has ", available, " free: ");
-    puts(needed_memory(f) <= available ? "enough" : "not enough");
+    print_verdict(f);
 }
 
 static void print_text(const struct facts *f)
@@ -373,10 +376,12 @@ static json_t *rope_to_json(const struct config *c)
 
 static json_t *memory_to_json(const struct facts *f)
 {
-    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I}", "context", (int)f->context, "weights",
-                     (json_int_t)(f->weights_memory + f->file_memory), "keys_and_values", (json_int_t)f->cache_memory,
-                     "working_space", (json_int_t)f->working_memory, "total", (json_int_t)needed_memory(f), "available",
-                     (json_int_t)cpu_memory_available());
+    const struct memory_plan *p = &f->plan;
+    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "context", (int)p->context, "weights",
+                     (json_int_t)(p->copied + p->mapped), "weights_in_file", (json_int_t)p->mapped, "keys_and_values",
+                     (json_int_t)p->cache, "working_space", (json_int_t)p->working, "total",
+                     (json_int_t)memory_plan_total(p), "available", (json_int_t)p->memory.available, "fits",
+                     (int)memory_plan_fits(p));
 }
 
 static int print_json(const struct facts *f)

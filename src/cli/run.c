@@ -6,6 +6,7 @@
 #include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/loading.h"
+#include "cli/memory.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -60,7 +61,7 @@ static const struct option options_run[] = {
      .help = "the same seed gives the same answer on every machine, default 0; 'random': another each time"},
     {OPTION_HEADING, .help = "machine"},
     {OPTION_INTEGER, "-c, --ctx-size, --context", "N", AT(context), 0, 1 << 30,
-     "tokens that prompt and answer may take, default 0: what the model was trained for"},
+     "tokens that prompt and answer may take, default 0: what the model was trained for, or what memory allows"},
     {OPTION_INTEGER, "-t, --threads", "N", AT(threads), 0, LOADING_MAX_THREADS,
      "compute threads, default 0: one for each physical core"},
     {OPTION_CHOICE, "--kv-type", LOADING_KV_TYPES, AT(kv_type),
@@ -322,11 +323,12 @@ static int with_session(const struct run_options *o, tern_model *model, const st
     return code;
 }
 
-static int with_model(const struct run_options *o, const struct buffer *prompt)
+static int with_model(struct run_options *o, const struct buffer *prompt)
 {
     tern_model *model;
+    int code = memory_prepare(o->model, (tern_kv_type)o->kv_type, o->quiet != 0, &o->context);
     interrupt_install(prompt != NULL ? INTERRUPT_ONCE : INTERRUPT_ALWAYS);
-    int code = loading_open_model(o->model, o->threads, o->f32_activations, &model);
+    if (code == EXIT_OK) code = loading_open_model(o->model, o->threads, o->f32_activations, &model);
     if (code != EXIT_OK) return code;
     code = with_session(o, model, prompt);
     tern_model_close(model);
@@ -338,7 +340,7 @@ static bool wants_conversation(const struct run_options *o)
     return o->prompt == NULL && o->file == NULL && !o->raw && !o->json && terminal_is(stdin) && terminal_is(stdout);
 }
 
-static int run_with_prompt(const struct run_options *o)
+static int run_with_prompt(struct run_options *o)
 {
     struct buffer prompt = {0};
     if (o->prompt == NULL && o->file == NULL && terminal_is(stdin))

@@ -3,14 +3,15 @@
 #include "cli/evaluation.h"
 #include "cli/loading.h"
 
-#include "base/cpu.h"
+#include "eval/benchmark.h"
 #include "eval/sizes.h"
+#include "model/memory_plan.h"
 
 #include <inttypes.h>
 
 struct size_options {
     const char *file;
-    int context, json;
+    int context, kv_type, json;
 };
 
 #define AT(field) offsetof(struct size_options, field)
@@ -19,6 +20,8 @@ static const struct option options_size[] = {
     {OPTION_TEXT, "-m, --model", "FILE", AT(file), .help = "the model, a GGUF file; or give it as first word"},
     {OPTION_INTEGER, "-c, --context", "N", AT(context), 0, 1 << 30,
      "count the memory for a context of N tokens, default 0: what the model was trained for"},
+    {OPTION_CHOICE, "--kv-type", LOADING_KV_TYPES, AT(kv_type),
+     .help = "how keys and values would be kept, default f16"},
     {OPTION_SET, "--json", NULL, AT(json), 1, .help = "print one JSON object"},
     {.help = NULL},
 };
@@ -34,7 +37,8 @@ const struct command command_size = {
                "\n"
                "examples:\n"
                "  tern size model.gguf\n"
-               "  tern size model.gguf --context 4096",
+               "  tern size model.gguf --context 4096\n"
+               "  tern size model.gguf --kv-type q8_0",
 };
 
 // In the order of the table; the two layouts of 128 weights weigh the same.
@@ -50,8 +54,9 @@ struct size_report {
     struct config config;
     bool has_config; // without one, memory is not known
     int32_t context;
+    tern_kv_type kv_type;
     struct size_estimate as_is, of_type[N_TYPES];
-    uint64_t available; // bytes of memory; 0: not known
+    struct machine_memory memory;
 };
 
 // ---- Text ----------------------------------------------------------------------------------------------------------
@@ -61,9 +66,9 @@ static void print_row(const struct size_report *r, const char *name, const struc
     printf("%-13s %8.3f  %9.1f MiB  %8.3f GB", name, sizes_bits_per_weight(e), (double)e->tensor_bytes / 0x1p20,
            (double)e->tensor_bytes / 1e9);
     if (r->has_config) {
-        uint64_t memory = sizes_memory(e, &r->config, r->context);
+        uint64_t memory = sizes_memory(e, &r->config, r->kv_type, r->context);
         printf("  %8.2f GB", (double)memory / 1e9);
-        if (r->available > 0) printf("  %s", memory <= r->available ? "fits" : "does not fit");
+        if (r->memory.total > 0) printf("  %s", memory <= memory_spare(&r->memory) ? "fits" : "does not fit");
     }
     if (e->odd_matrices > 0) printf("  (%" PRIu64 " matrices do not divide into its blocks: F16)", e->odd_matrices);
     putchar('\n');
@@ -80,8 +85,11 @@ static void print_text(const struct size_report *r)
     printf("\nbits: of a weight in a matrix; the bound is log2 3 + 16/128, matrices alone. A file has %.1f MiB more "
            "for its header.\n",
            (double)(r->file->file_bytes - r->as_is.tensor_bytes) / 0x1p20);
-    if (r->has_config) printf("memory: with a context of %d tokens", (int)r->context);
-    if (r->has_config && r->available > 0) printf("; this machine has %.2f GB free", (double)r->available / 1e9);
+    if (r->has_config)
+        printf("memory: with a context of %d tokens, keys and values in %s", (int)r->context,
+               benchmark_kv_name(r->kv_type));
+    if (r->has_config && r->memory.total > 0)
+        printf("; this machine can spare %.2f GB", (double)memory_spare(&r->memory) / 1e9);
     if (r->has_config) putchar('\n');
 }
 
@@ -93,9 +101,9 @@ static json_t *estimate_to_json(const struct size_report *r, const char *name, c
         json_pack("{s:s, s:f, s:I, s:I}", "type", name, "bits_per_weight", sizes_bits_per_weight(e), "tensor_bytes",
                   (json_int_t)e->tensor_bytes, "odd_matrices", (json_int_t)e->odd_matrices);
     if (!r->has_config) return object;
-    uint64_t memory = sizes_memory(e, &r->config, r->context);
+    uint64_t memory = sizes_memory(e, &r->config, r->kv_type, r->context);
     json_object_set_new(object, "memory_bytes", json_integer((json_int_t)memory));
-    if (r->available > 0) json_object_set_new(object, "fits", json_boolean(memory <= r->available));
+    if (r->memory.total > 0) json_object_set_new(object, "fits", json_boolean(memory <= memory_spare(&r->memory)));
     return object;
 }
 
@@ -104,20 +112,20 @@ static int print_json(const struct size_report *r)
     json_t *list = json_array();
     for (int i = 0; i < N_TYPES; i++)
         json_array_append_new(list, estimate_to_json(r, dtype_info(types[i])->name, &r->of_type[i]));
-    return evaluation_print_json(json_pack("{s:o, s:o, s:f, s:I, s:i, s:I}", "as_it_is",
-                                           estimate_to_json(r, "as it is", &r->as_is), "types", list,
-                                           "ternary_bound_bits", sizes_ternary_bound, "header_bytes",
-                                           (json_int_t)(r->file->file_bytes - r->as_is.tensor_bytes), "context",
-                                           (int)r->context, "available_bytes", (json_int_t)r->available));
+    return evaluation_print_json(
+        json_pack("{s:o, s:o, s:f, s:I, s:i, s:s, s:I}", "as_it_is", estimate_to_json(r, "as it is", &r->as_is),
+                  "types", list, "ternary_bound_bits", sizes_ternary_bound, "header_bytes",
+                  (json_int_t)(r->file->file_bytes - r->as_is.tensor_bytes), "context", (int)r->context, "kv_type",
+                  benchmark_kv_name(r->kv_type), "available_bytes", (json_int_t)r->memory.available));
 }
 
 // ---- Command -------------------------------------------------------------------------------------------------------
 
-static void gather(struct size_report *r, const struct gguf_file *file, int context)
+static void gather(struct size_report *r, const struct gguf_file *file, const struct size_options *o)
 {
-    *r = (struct size_report){.file = file, .available = cpu_memory_available()};
+    *r = (struct size_report){.file = file, .kv_type = (tern_kv_type)o->kv_type, .memory = machine_memory("")};
     r->has_config = config_read(file, &r->config) == TERN_OK;
-    if (r->has_config) r->context = context > 0 ? context : r->config.context;
+    if (r->has_config) r->context = o->context > 0 ? o->context : r->config.context;
     r->as_is = sizes_as_is(file->tensors, file->n_tensors);
     for (int i = 0; i < N_TYPES; i++)
         r->of_type[i] = sizes_of_type(file->tensors, file->n_tensors, types[i]);
@@ -129,7 +137,7 @@ static int describe(const struct size_options *o)
     int code = loading_open_file(o->file, &file);
     if (code != EXIT_OK) return code;
     struct size_report report;
-    gather(&report, file, o->context);
+    gather(&report, file, o);
     if (o->json)
         code = print_json(&report);
     else

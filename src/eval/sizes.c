@@ -1,6 +1,7 @@
 #include "eval/sizes.h"
 
-#include "model/decoder.h"
+#include "model/kv_cache.h"
+#include "model/memory_plan.h"
 
 const double sizes_ternary_bound = 1.5849625007211562 + 16.0 / 128;
 
@@ -79,15 +80,8 @@ double sizes_bits_per_weight(const struct size_estimate *estimate)
     return (double)estimate->matrix_bytes * 8 / (double)estimate->matrix_weights;
 }
 
-uint64_t sizes_working_memory(const struct config *c)
+uint64_t sizes_memory(const struct size_estimate *estimate, const struct config *config, tern_kv_type kv_type,
+                      int32_t context)
 {
-    uint64_t q = (uint64_t)c->n_heads * (uint64_t)c->head_size, kv = (uint64_t)c->n_kv_heads * (uint64_t)c->head_size;
-    uint64_t row = 4 * (uint64_t)c->width + 3 * q + 2 * kv + 3 * (uint64_t)c->n_ffn;
-    uint64_t sampler = 40 * (uint64_t)c->n_vocabulary; // logits, and two lists of candidates
-    return row * DECODER_MAX_ROWS * sizeof(float) + sampler;
-}
-
-uint64_t sizes_memory(const struct size_estimate *estimate, const struct config *config, int32_t context)
-{
-    return estimate->run_bytes + kv_cache_bytes(config, TERN_KV_F16, context) + sizes_working_memory(config);
+    return estimate->run_bytes + kv_cache_bytes(config, kv_type, context) + memory_working_bytes(config);
 }

@@ -25,11 +25,8 @@ double sizes_bits_per_weight(const struct size_estimate *estimate); // of its ma
 // The least that a ternary weight takes with one 16-bit scale for each 128: log2 3 + 16/128 bits.
 extern const double sizes_ternary_bound;
 
-// What the decoder, the logits and the device's scratch take besides weights, keys and values, about: rows of one
-// batch.
-uint64_t sizes_working_memory(const struct config *config);
-
-// All that a context of `context` tokens needs.
-uint64_t sizes_memory(const struct size_estimate *estimate, const struct config *config, int32_t context);
+// All that a context of `context` tokens needs, keys and values of this type.
+uint64_t sizes_memory(const struct size_estimate *estimate, const struct config *config, tern_kv_type kv_type,
+                      int32_t context);
 
 #endif

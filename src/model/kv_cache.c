@@ -1,6 +1,7 @@
 #include "model/kv_cache.h"
 
 #include "base/memory.h"
+#include "model/memory_plan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,7 @@ tern_status kv_cache_reserve(struct kv_cache *cache, int32_t positions)
     if (positions > cache->context)
         return status_fail(TERN_LIMIT, "%d tokens do not fit in the context of %d", positions, cache->context);
     while (cache->n_blocks < blocks_for(positions)) {
+        TRY(memory_check(cache->block_bytes * (size_t)cache->n_layers, "the next keys and values"));
         uint8_t *slab = memory_allocate(cache->block_bytes * (size_t)cache->n_layers);
         if (slab == NULL)
             return status_fail(TERN_NO_MEMORY, "no memory for the cache of tokens %d to %d",

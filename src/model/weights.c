@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
 #include "format/codec.h"
+#include "model/memory_plan.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -194,6 +195,31 @@ static tern_status load_entries(struct loader *loader, bool (*progress)(void *co
     return TERN_OK;
 }
 
+static tern_status measure_entries(const struct loader *loader, uint64_t *copied, uint64_t *kept)
+{
+    *copied = *kept = 0;
+    for (size_t i = 0; i < loader->n_entries; i++) {
+        const struct entry *entry = &loader->entries[i];
+        uint64_t bytes = entry->vector != NULL ? entry->tensor->dims[0] * sizeof(float) : 0;
+        if (entry->matrix != NULL) TRY(device_measure_weight(entry->tensor, entry->token_scales, &bytes));
+        *copied += bytes;
+        if (bytes == 0) *kept += entry->tensor->bytes;
+    }
+    return TERN_OK;
+}
+
+// Measuring looks at some types' scales, all over the file; it can be spared where there is plenty: tiles take a third
+// more than the file at most (2.125 bits for 1.6875).
+static tern_status check_memory(const struct loader *loader)
+{
+    uint64_t working = memory_working_bytes(loader->config), file_bytes = 0, copied, kept;
+    for (size_t i = 0; i < loader->n_entries; i++)
+        file_bytes += loader->entries[i].tensor->bytes;
+    if (memory_check(file_bytes + file_bytes / 3 + working, "") == TERN_OK) return TERN_OK;
+    TRY(measure_entries(loader, &copied, &kept));
+    return memory_check(copied + working, "weights and working space");
+}
+
 tern_status weights_load(const struct gguf_file *file, const struct config *config, struct device *device,
                          bool (*progress)(void *context, float fraction), void *context, struct weights **out)
 {
@@ -202,8 +228,10 @@ tern_status weights_load(const struct gguf_file *file, const struct config *conf
     tern_status status = loader_open(file, config, &loader);
     if (status == TERN_OK) {
         loader.weights->device = device;
-        status = load_entries(&loader, progress, context);
+        status = check_memory(&loader);
+        if (status != TERN_OK) status_prefix(status, "%s: ", file->path);
     }
+    if (status == TERN_OK) status = load_entries(&loader, progress, context);
     free(loader.entries);
     if (status != TERN_OK) {
         weights_free(loader.weights);
@@ -250,13 +278,7 @@ tern_status weights_measure(const struct gguf_file *file, const struct config *c
     *copied = *kept = 0;
     struct loader loader;
     tern_status status = loader_open(file, config, &loader);
-    for (size_t i = 0; status == TERN_OK && i < loader.n_entries; i++) {
-        const struct entry *entry = &loader.entries[i];
-        uint64_t bytes = entry->vector != NULL ? entry->tensor->dims[0] * sizeof(float) : 0;
-        if (entry->matrix != NULL) status = device_measure_weight(entry->tensor, entry->token_scales, &bytes);
-        *copied += bytes;
-        if (bytes == 0) *kept += entry->tensor->bytes;
-    }
+    if (status == TERN_OK) status = measure_entries(&loader, copied, kept);
     weights_free(loader.weights);
     free(loader.entries);
     return status;

@@ -23,6 +23,7 @@ def write_all(folder):
     chain_model.write_model(at("chain.gguf"))
     chain_model.write_model(at("thoughtful.gguf"), chain=THOUGHTFUL)
     chain_model.write_model(at("endless.gguf"), chain=ENDLESS, context=100000)
+    chain_model.write_model(at("long.gguf"), context=1 << 24, layers=64)  # a context that no memory holds: 512 GiB
     chain_model.write_model(at("opened.gguf"), chain=OPENED, template="{{ messages[0]['content'] }}{{ '<think>\n' }}")
     chain_model.write_model(at("switched.gguf"), template=SWITCHED)
     chain_model.write_model(at("plain.gguf"), chain=PLAIN)

@@ -81,8 +81,8 @@ def pack_trits(rows, scale):
     return bytes(out)
 
 
-def model_tensors(n_tokens, ids, rng):
-    """[(name, dims, type, bytes)]"""
+def model_tensors(n_tokens, ids, layers, rng):
+    """[(name, dims, type, bytes)]; further layers are copies of the first."""
     signs = lambda rows, columns: [[rng.choice((-1, 1)) for _ in range(columns)] for _ in range(rows)]
     zeros = lambda rows, columns: [[0] * columns for _ in range(rows)]
     embedding, head = signs(n_tokens, WIDTH), zeros(n_tokens, WIDTH)
@@ -106,15 +106,18 @@ def model_tensors(n_tokens, ids, rng):
     matrix("output.weight", head)
     for name in ("blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"):
         norm(name)
+    first = [tensor for tensor in tensors if tensor[0].startswith("blk.0.")]
+    for layer in range(1, layers):
+        tensors += [(name.replace("blk.0.", f"blk.{layer}."), *rest) for name, *rest in first]
     return tensors
 
 
-def model_pairs(tokens, architecture, name, template, context):
+def model_pairs(tokens, architecture, name, template, context, layers):
     end = next(i for i, (token, _) in enumerate(tokens) if token == "<|im_end|>")
     pairs = [
         ("general.architecture", STRING, architecture), ("general.name", STRING, name),
         (f"{architecture}.context_length", U32, context), (f"{architecture}.embedding_length", U32, WIDTH),
-        (f"{architecture}.block_count", U32, 1), (f"{architecture}.feed_forward_length", U32, FFN),
+        (f"{architecture}.block_count", U32, layers), (f"{architecture}.feed_forward_length", U32, FFN),
         (f"{architecture}.attention.head_count", U32, HEADS), (f"{architecture}.attention.head_count_kv", U32, HEADS),
         (f"{architecture}.attention.layer_norm_rms_epsilon", F32, 1e-6),
         (f"{architecture}.rope.freq_base", F32, 10000.0),
@@ -129,10 +132,11 @@ def model_pairs(tokens, architecture, name, template, context):
     return pairs
 
 
-def write_model(path, chain=SENTENCE, architecture="llama", name="Chain", template=CHATML, context=512):
+def write_model(path, chain=SENTENCE, architecture="llama", name="Chain", template=CHATML, context=512,
+                layers=1):
     tokens, ids = vocabulary(chain)
-    tensors = model_tensors(len(tokens), ids, random.Random(1))
-    pairs = model_pairs(tokens, architecture, name, template, context)
+    tensors = model_tensors(len(tokens), ids, layers, random.Random(1))
+    pairs = model_pairs(tokens, architecture, name, template, context, layers)
     header, offset = bytearray(), 0
     header += b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs))
     for key, kind, value in pairs:

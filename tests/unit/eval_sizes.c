@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "eval/sizes.h"
+#include "model/memory_plan.h"
 
 enum { MAX_TENSORS = 512 };
 
@@ -132,8 +133,11 @@ static void memory_is_that_of_tiles_keys_and_values(void **state)
     assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_F16).run_bytes, 65536 * 2);
     uint64_t cache = 2 * 2 * 64 * 2 * sizeof(uint16_t) * 128;
     uint64_t rows = 256 * sizeof(float) * (4 * 256 + 3 * 256 + 2 * 128 + 3 * 512), sampler = 40 * 1000;
-    assert_int_equal(sizes_working_memory(&config), rows + sampler);
-    assert_int_equal(sizes_memory(&e, &config, 128), e.run_bytes + cache + rows + sampler);
+    assert_int_equal(memory_working_bytes(&config), rows + sampler);
+    assert_int_equal(sizes_memory(&e, &config, TERN_KV_F16, 128), e.run_bytes + cache + rows + sampler);
+    // 32 elements and a half are 34 bytes in eight bits, 18 in four; 64 in halves.
+    assert_int_equal(sizes_memory(&e, &config, TERN_KV_Q8_0, 128), e.run_bytes + cache * 34 / 64 + rows + sampler);
+    assert_int_equal(sizes_memory(&e, &config, TERN_KV_Q4_0, 128), e.run_bytes + cache * 18 / 64 + rows + sampler);
 }
 
 int main(void)

@@ -1,0 +1,105 @@
+#include "cli/memory.h"
+
+#include "cli/loading.h"
+#include "cli/terminal.h"
+
+#include "model/kv_cache.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { SHORTEST_CONTEXT = 256 }; // that is worth proposing
+
+static double gib(uint64_t bytes)
+{
+    return (double)bytes / 0x1p30;
+}
+
+static void append(char out[MEMORY_HELP_BYTES], const char *format, int32_t context)
+{
+    size_t length = strlen(out);
+    snprintf(out + length, MEMORY_HELP_BYTES - length, format, length > 0 ? ", " : "What would help: ", (int)context);
+}
+
+const char *memory_help(const struct memory_plan *plan, const struct config *config, char out[MEMORY_HELP_BYTES])
+{
+    static const struct {
+        tern_kv_type type;
+        const char *format;
+    } steps[] = {
+        {TERN_KV_F16, "%s--context %d"},
+        {TERN_KV_Q8_0, "%s--kv-type q8_0 (context up to %d)"},
+        {TERN_KV_Q4_0, "%s--kv-type q4_0 (up to %d)"},
+    };
+    out[0] = '\0';
+    for (int i = plan->kv_type; i <= TERN_KV_Q4_0; i++) {
+        int32_t longest = memory_plan_longest(plan, config, steps[i].type);
+        if (longest >= SHORTEST_CONTEXT)
+            append(out, i == (int)plan->kv_type ? "%s--context %d" : steps[i].format, longest);
+    }
+    if (out[0] == '\0')
+        snprintf(out, MEMORY_HELP_BYTES,
+                 "The weights alone are too much: a smaller model or type would help ('tern size' "
+                 "says what each takes)");
+    return out;
+}
+
+static int refuse(const char *name, const struct memory_plan *plan, const struct config *config)
+{
+    char help[MEMORY_HELP_BYTES];
+    return terminal_error(
+        EXIT_FAILED,
+        "%s needs %.2f GiB of memory with a context of %d tokens (weights %.2f, keys and values %.2f, "
+        "working space %.2f); this machine can spare %.2f. %s",
+        name, gib(memory_plan_resident(plan)), (int)plan->context, gib(plan->copied), gib(plan->cache),
+        gib(plan->working), gib(memory_spare(&plan->memory)), memory_help(plan, config, help));
+}
+
+// Takes what fits if no length was asked for.
+static void shorten(struct memory_plan *plan, const struct config *config)
+{
+    int32_t longest = memory_plan_longest(plan, config, plan->kv_type);
+    if (longest < SHORTEST_CONTEXT || longest >= plan->context) return;
+    plan->context = longest;
+    plan->cache = kv_cache_bytes(config, plan->kv_type, longest);
+    fprintf(stderr, "tern: memory for a context of %d tokens; the model was trained for %d\n", (int)longest,
+            (int)config->context);
+}
+
+static void tell(const char *name, const struct memory_plan *plan, bool quiet)
+{
+    uint64_t from_disk = memory_plan_from_disk(plan);
+    if (from_disk > 0)
+        fprintf(stderr, "tern: %s runs from disk: %.2f of its %.2f GiB of weights find no room in memory\n", name,
+                gib(from_disk), gib(plan->copied + plan->mapped));
+    else if (!quiet && terminal_is(stderr))
+        fprintf(stderr, "%s%.2f GiB of memory needed, this machine can spare %.2f%s\n",
+                terminal_style(stderr, STYLE_DIM), gib(memory_plan_total(plan)), gib(memory_spare(&plan->memory)),
+                terminal_style(stderr, STYLE_PLAIN));
+}
+
+static int check(const char *name, struct memory_plan *plan, const struct config *config, bool quiet, int *context)
+{
+    if (*context == 0) shorten(plan, config);
+    if (!memory_plan_fits(plan)) return refuse(name, plan, config);
+    *context = plan->context;
+    tell(name, plan, quiet);
+    return EXIT_OK;
+}
+
+int memory_prepare(const char *name, tern_kv_type kv_type, bool quiet, int *context)
+{
+    struct gguf_file *file;
+    struct config config;
+    struct memory_plan plan;
+    struct machine_memory memory = machine_memory("");
+    int code = loading_open_file(name, &file);
+    if (code != EXIT_OK) return code;
+    if (memory.total > 0 && config_read(file, &config) == TERN_OK && *context <= config.context) {
+        int32_t length = *context > 0 ? *context : config.context;
+        if (memory_plan_make(file, &config, kv_type, length, &memory, &plan) == TERN_OK)
+            code = check(name, &plan, &config, quiet, context);
+    }
+    gguf_close(file);
+    return code;
+}

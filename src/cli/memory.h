@@ -1,0 +1,19 @@
+// Whether a model fits this machine, asked before it is loaded.
+#ifndef CLI_MEMORY_H
+#define CLI_MEMORY_H
+
+#include "model/memory_plan.h"
+
+enum { MEMORY_HELP_BYTES = 256 };
+
+// What would help where a plan does not fit: a shorter context, smaller keys and values, a smaller model. Returns
+// `out`.
+const char *memory_help(const struct memory_plan *plan, const struct config *config, char out[MEMORY_HELP_BYTES]);
+
+// Plans the model `name` (a file or what model_name.h understands) with a context of *context tokens, 0: what it was
+// trained for; *context then becomes the longest that fits, and if that is less, stderr says so. A plan that does not
+// fit is refused with its figures. A terminal is told what is needed, unless `quiet`. EXIT_OK, or an exit code after a
+// message on stderr. Files that cannot be planned pass: loading them says what is wrong.
+int memory_prepare(const char *name, tern_kv_type kv_type, bool quiet, int *context);
+
+#endif
