@@ -164,10 +164,11 @@ void answer_part_close(struct part *part)
     free(part->arrivals);
 }
 
-static const char *complete_stop(const struct stop_filter *filter)
+// The request's own string: the filter's copies are not NUL-terminated.
+static const char *complete_stop(const struct part *part)
 {
-    for (size_t i = 0; i < filter->n_strings; i++)
-        if (filter->strings[i].matched == filter->strings[i].length) return filter->strings[i].text;
+    for (size_t i = 0; i < part->stop.n_strings; i++)
+        if (part->stop.strings[i].matched == part->stop.strings[i].length) return part->generation->request.stop[i];
     return NULL;
 }
 
@@ -182,7 +183,7 @@ static tern_status push_whole(struct part *part)
     if (!stopped) return TERN_OK;
     part->complete = true;
     part->choice.finish = GENERATION_STOP_STRING;
-    part->choice.stop_string = complete_stop(&part->stop);
+    part->choice.stop_string = complete_stop(part);
     return TERN_OK;
 }
 
