@@ -8,9 +8,7 @@
 
 static inline void dense_store_f32(uint8_t *p, float value)
 {
-    uint32_t bits = half_to_bits32(value);
-    bytes_store_u16(p, (uint16_t)bits);
-    bytes_store_u16(p + 2, (uint16_t)(bits >> 16));
+    bytes_store_u32(p, half_to_bits32(value));
 }
 
 // Nearest bfloat16, ties to even; for finite numbers.

@@ -39,7 +39,7 @@ static float widen_half(uint16_t h)
 }
 
 // Types of one element a block, for which codec_unpack_row() takes a call for each. False for all others.
-static bool unpack_plain(enum dtype type, const uint8_t *data, unsigned n, float *out)
+static bool unpack_plain(enum dtype type, const uint8_t *restrict data, unsigned n, float *restrict out)
 {
     switch (type) {
     case DTYPE_F32:

@@ -42,16 +42,10 @@ static const double WIDEST = 200;
 
 // ---- Bytes --------------------------------------------------------------------------------------------------------
 
-static void store_u32(uint8_t *p, uint32_t value)
-{
-    bytes_store_u16(p, (uint16_t)value);
-    bytes_store_u16(p + 2, (uint16_t)(value >> 16));
-}
-
 static void store_u64(uint8_t *p, uint64_t value)
 {
-    store_u32(p, (uint32_t)value);
-    store_u32(p + 4, (uint32_t)(value >> 32));
+    bytes_store_u32(p, (uint32_t)value);
+    bytes_store_u32(p + 4, (uint32_t)(value >> 32));
 }
 
 static void store_f64(uint8_t *p, double value)
@@ -263,15 +257,15 @@ static tern_status write_header(struct saved_logits_writer *writer, const char *
     uint8_t *header = calloc(1, layout->data_start);
     if (header == NULL) return status_fail(TERN_NO_MEMORY, "no memory for tokens");
     memcpy(header, MAGIC, sizeof MAGIC);
-    store_u32(header + VERSION_AT, VERSION);
-    store_u32(header + FLAGS_AT, layout->f32_activations ? FLAG_F32_ACTIVATIONS : 0);
-    store_u32(header + VOCABULARY_AT, (uint32_t)layout->n_vocabulary);
-    store_u32(header + CONTEXT_AT, (uint32_t)chunks->context);
+    bytes_store_u32(header + VERSION_AT, VERSION);
+    bytes_store_u32(header + FLAGS_AT, layout->f32_activations ? FLAG_F32_ACTIVATIONS : 0);
+    bytes_store_u32(header + VOCABULARY_AT, (uint32_t)layout->n_vocabulary);
+    bytes_store_u32(header + CONTEXT_AT, (uint32_t)chunks->context);
     store_u64(header + CHUNKS_AT, (uint64_t)chunks->count);
-    store_u32(header + NAME_LENGTH_AT, (uint32_t)name_length);
+    bytes_store_u32(header + NAME_LENGTH_AT, (uint32_t)name_length);
     memcpy(header + NAME_AT, name, name_length);
     for (uint64_t i = 0; i < n; i++)
-        store_u32(header + NAME_AT + name_length + 4 * i, (uint32_t)chunks->tokens[i]);
+        bytes_store_u32(header + NAME_AT + name_length + 4 * i, (uint32_t)chunks->tokens[i]);
     store_u64(header + HASH_AT, hash_header(header, layout->data_start));
     bool done = fwrite(header, 1, layout->data_start, writer->file) == layout->data_start;
     free(header);
@@ -334,9 +328,9 @@ void saved_logits_add(struct saved_logits_writer *writer, int32_t row, const flo
     if (!isfinite(prediction->log_sum)) return; // the run fails for it
     float step = (float)((highest - lowest_logit(logits, n, highest)) / STEPS);
     store_f64(at + LOG_PROBABILITY_AT, prediction->log_probability);
-    store_u32(at + HIGHEST_AT, half_to_bits32((float)(highest - prediction->log_sum)));
-    store_u32(at + STEP_AT, half_to_bits32(step));
-    store_u32(at + TOP_AT, (uint32_t)prediction->top);
+    bytes_store_u32(at + HIGHEST_AT, half_to_bits32((float)(highest - prediction->log_sum)));
+    bytes_store_u32(at + STEP_AT, half_to_bits32(step));
+    bytes_store_u32(at + TOP_AT, (uint32_t)prediction->top);
     for (int32_t i = 0; i < n; i++) {
         double steps = step > 0 ? (highest - (double)logits[i]) / (double)step + 0.5 : 0;
         bytes_store_u16(at + CODES_AT + 2 * i, steps < STEPS ? (uint16_t)steps : STEPS);
