@@ -1,12 +1,12 @@
 #include "text/constraint.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "text/constraint_frame.h"
 #include "text/constraint_gbnf.h"
 #include "text/constraint_machine.h"
+#include "text/constraint_schema.h"
 #include "text/constraint_vocabulary.h"
 
 struct constraint {
@@ -87,30 +87,28 @@ tern_status constraint_open_grammar(const struct constraint_vocabulary *vocabula
     return hand_over(status, constraint, out);
 }
 
-tern_status constraint_open_json(const struct constraint_vocabulary *vocabulary,
-                                 const struct constraint_options *options, struct constraint **out)
+static tern_status open_schema(struct constraint *constraint, const char *schema, size_t length,
+                               const struct constraint_options *options)
 {
-    static const char little[] = "ws ::= (\" \" | \"\\n\" [ \\t]{0,20})?\n", none[] = "ws ::= \"\"\n";
-    static const char rest[] =
-        "root ::= ws object\n"
-        "object ::= \"{\" (ws member (\",\" ws member)*)? ws \"}\"\n"
-        "member ::= string \":\" ws value\n"
-        "array ::= \"[\" (ws value (\",\" ws value)*)? ws \"]\"\n"
-        "value ::= object | array | string | number | \"true\" | \"false\" | \"null\"\n"
-        "string ::= \"\\\"\" ([^\\\"\\\\\\x00-\\x1F] | \"\\\\\" [\"\\\\/bfnrt])* \"\\\"\"\n"
-        "number ::= \"-\"? (\"0\" | [1-9] [0-9]{0,14}) (\".\" [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?\n";
-    char text[1024];
-    bool compact = options && options->no_whitespace;
-    int length = snprintf(text, sizeof text, "%s%s", compact ? none : little, rest);
-    return constraint_open_grammar(vocabulary, text, (size_t)length, options, out);
+    uint32_t rule;
+    TRY(schema_compile(&constraint->grammar, schema, length, options && options->no_whitespace, &rule));
+    return complete(constraint, rule, options);
 }
 
 tern_status constraint_open_schema(const struct constraint_vocabulary *vocabulary, const char *schema, size_t length,
                                    const struct constraint_options *options, struct constraint **out)
 {
-    (void)vocabulary, (void)schema, (void)length, (void)options;
-    *out = NULL;
-    return status_fail(TERN_UNSUPPORTED, "JSON Schema is not supported");
+    struct constraint *constraint = NULL;
+    tern_status status = new_constraint(vocabulary, &constraint);
+    if (status == TERN_OK) status = open_schema(constraint, schema, length, options);
+    return hand_over(status, constraint, out);
+}
+
+tern_status constraint_open_json(const struct constraint_vocabulary *vocabulary,
+                                 const struct constraint_options *options, struct constraint **out)
+{
+    static const char any_object[] = "{\"type\": \"object\"}";
+    return constraint_open_schema(vocabulary, any_object, sizeof any_object - 1, options, out);
 }
 
 // ---- The way through ------------------------------------------------------------------------------------------------
