@@ -305,6 +305,8 @@ struct machine_memory machine_memory(const char *root)
     if (!read_file(text, "%s/proc/meminfo", root)) return out;
     out.total = number_after(text, "MemTotal:") * 1024;
     out.available = number_after(text, "MemAvailable:") * 1024;
+    if (find_line(text, "MemAvailable:") == NULL) // before Linux 3.14
+        out.available = (number_after(text, "MemFree:") + number_after(text, "Cached:")) * 1024;
     struct limits limits = read_limits(root);
     if (limits.memory < out.total) out.total = limits.memory;
     if (limits.memory_unused < out.available) out.available = limits.memory_unused;

@@ -32,7 +32,7 @@ const char *memory_help(const struct memory_plan *plan, const struct config *con
         {TERN_KV_Q4_0, "%s--kv-type q4_0 (up to %d)"},
     };
     out[0] = '\0';
-    for (int i = plan->kv_type; i <= TERN_KV_Q4_0; i++) {
+    for (int i = (int)plan->kv_type; i <= TERN_KV_Q4_0; i++) {
         int32_t longest = memory_plan_longest(plan, config, steps[i].type);
         if (longest >= SHORTEST_CONTEXT)
             append(out, i == (int)plan->kv_type ? "%s--context %d" : steps[i].format, longest);

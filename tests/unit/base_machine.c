@@ -154,6 +154,8 @@ static void memory_of_a_machine_without_limits(void **state)
     m = machine_memory(tree.root);
     assert_int_equal(m.total, 16000 * 1024);
     assert_int_equal(m.available, 9000 * 1024);
+    write_file("/proc/meminfo", "MemTotal: 16000 kB\nMemFree: 1000 kB\nCached: 300 kB\n");
+    assert_int_equal(machine_memory(tree.root).available, 1300 * 1024);
 }
 
 static void memory_limits_of_version_2(void **state)
