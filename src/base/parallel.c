@@ -1,5 +1,9 @@
 // Workers wait for a generation number to change: first spinning for some microseconds, because in decoding the next
 // loop follows at once, then asleep on a condition variable, so that an idle program costs nothing.
+//
+// A loop ends when its tasks are done, not when every worker has seen it: on a busy machine a worker may be off its
+// processor for milliseconds, and the others do its share. The ticket therefore holds the generation beside the number
+// of tasks left, and tasks are taken by compare and exchange: who wakes late finds another generation or nothing left.
 #include "base/parallel.h"
 
 #include <pthread.h>
@@ -9,6 +13,7 @@
 #include <time.h>
 
 enum {
+    TICKET_BITS = 40, // of the number of tasks; 24 remain for the generation
     // Longest time that a thread spins before it sleeps. A decoder's serial parts between two loops take less.
     SPIN_NANOSECONDS = 100000,
     SPINS_BETWEEN_CLOCKS = 64,
@@ -25,18 +30,18 @@ struct pool {
     struct worker *workers; // [n_threads - 1]
     pthread_mutex_t turn;   // one pool_run at a time
 
-    // The loop being run. Written before `generation` moves, read by workers after they saw it move.
+    // The loop being run. Written when no task of the one before is left, read by those who have taken a task: the loop
+    // cannot end before they are done.
     pool_task task;
     void *context;
     int64_t n_tasks;
-    _Alignas(64) _Atomic int64_t next; // first task not yet taken
-    _Alignas(64) _Atomic int running;  // workers that have not finished this generation
-    _Alignas(64) _Atomic unsigned generation;
+    _Alignas(64) _Atomic uint64_t ticket; // generation << TICKET_BITS | tasks that nobody has taken
+    _Alignas(64) _Atomic int64_t done;    // tasks of this generation
 
     _Atomic int sleepers; // threads asleep on `changed`
     pthread_mutex_t sleep;
-    pthread_cond_t changed; // generation moved, or running reached 0
-    bool closing;
+    pthread_cond_t changed; // generation moved, or all tasks are done
+    _Atomic bool closing;
 };
 
 static inline void relax(void)
@@ -57,19 +62,24 @@ static int64_t nanoseconds(void)
 
 // Both loads are sequentially consistent: a sleeper writes `sleepers` and then reads these, a waker writes these and
 // then reads `sleepers`, and one of the two must see the other.
-static bool moved(struct pool *pool, unsigned seen)
+static uint64_t generation(uint64_t ticket)
 {
-    return atomic_load(&pool->generation) != seen;
+    return ticket >> TICKET_BITS;
 }
 
-static bool finished(struct pool *pool, unsigned unused)
+static bool moved(struct pool *pool, uint64_t seen)
+{
+    return generation(atomic_load(&pool->ticket)) != seen;
+}
+
+static bool finished(struct pool *pool, uint64_t unused)
 {
     (void)unused;
-    return atomic_load(&pool->running) == 0;
+    return atomic_load(&pool->done) == pool->n_tasks;
 }
 
 // Returns when condition(pool, seen) holds.
-static void await(struct pool *pool, bool (*condition)(struct pool *, unsigned), unsigned seen)
+static void await(struct pool *pool, bool (*condition)(struct pool *, uint64_t), uint64_t seen)
 {
     int64_t deadline = 0;
     for (int spin = 0; !condition(pool, seen); spin++) {
@@ -99,24 +109,34 @@ static void wake(struct pool *pool)
     pthread_mutex_unlock(&pool->sleep);
 }
 
-static void take_tasks(struct pool *pool, int worker)
+// Runs tasks of the generation that the ticket names until none is left; returns how many.
+static int64_t take_tasks(struct pool *pool, uint64_t ticket, int worker)
 {
-    for (;;) {
-        int64_t index = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-        if (index >= pool->n_tasks) return;
-        pool->task(pool->context, index, worker);
+    const uint64_t mask = ((uint64_t)1 << TICKET_BITS) - 1, mine = generation(ticket);
+    int64_t n = 0;
+    while (generation(ticket) == mine && (ticket & mask) != 0) {
+        if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket - 1)) continue;
+        pool->task(pool->context, pool->n_tasks - (int64_t)(ticket & mask), worker);
+        n++;
+        ticket = atomic_load(&pool->ticket);
     }
+    return n;
 }
 
 static void *work(void *argument)
 {
     struct worker *worker = argument;
     struct pool *pool = worker->pool;
-    for (unsigned seen = 0;; seen++) {
+    for (uint64_t seen = 0;;) {
         await(pool, moved, seen);
         if (pool->closing) return NULL;
-        take_tasks(pool, worker->index);
-        if (atomic_fetch_sub(&pool->running, 1) == 1) wake(pool);
+        uint64_t ticket = atomic_load(&pool->ticket);
+        seen = generation(ticket);
+        int64_t n = take_tasks(pool, ticket, worker->index);
+        // Only who has done something may look at n_tasks: until `done` counts it, the loop goes on.
+        if (n == 0) continue;
+        int64_t all = pool->n_tasks;
+        if (atomic_fetch_add(&pool->done, n) + n == all) wake(pool);
     }
 }
 
@@ -157,7 +177,7 @@ void pool_close(struct pool *pool)
 {
     if (pool == NULL) return;
     pool->closing = true;
-    atomic_fetch_add(&pool->generation, 1);
+    atomic_fetch_add(&pool->ticket, (uint64_t)1 << TICKET_BITS);
     wake(pool);
     for (int i = 0; i < pool->n_threads - 1; i++)
         pthread_join(pool->workers[i].thread, NULL);
@@ -180,15 +200,16 @@ void pool_run(struct pool *pool, int64_t n_tasks, pool_task task, void *context)
     pool->task = task;
     pool->context = context;
     pool->n_tasks = n_tasks;
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
     if (n_tasks > 1 && pool->n_threads > 1) {
-        atomic_store(&pool->running, pool->n_threads - 1);
-        atomic_fetch_add(&pool->generation, 1);
+        atomic_store(&pool->done, 0);
+        uint64_t ticket = (generation(atomic_load(&pool->ticket)) + 1) << TICKET_BITS | (uint64_t)n_tasks;
+        atomic_store(&pool->ticket, ticket);
         wake(pool);
-        take_tasks(pool, 0);
+        atomic_fetch_add(&pool->done, take_tasks(pool, ticket, 0));
         await(pool, finished, 0);
     } else {
-        take_tasks(pool, 0);
+        for (int64_t i = 0; i < n_tasks; i++)
+            task(context, i, 0);
     }
     pthread_mutex_unlock(&pool->turn);
 }
