@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import type { Plugin } from 'vite';
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type Plugin } from 'vite';
 
 const here = import.meta.dirname;
 const modules = join(here, 'node_modules');
@@ -99,14 +98,4 @@ export default defineConfig({
     chunkSizeWarningLimit: 400,
   },
   server: { proxy: { '/v1': 'http://127.0.0.1:8080', '/props': 'http://127.0.0.1:8080' } },
-  resolve: {
-    // The tests lie outside this folder and use the same packages.
-    alias: [
-      {
-        find: /^(vitest|playwright-core|axe-core|jsdom|fake-indexeddb)(\/.*)?$/,
-        replacement: `${modules}/$1$2`,
-      },
-    ],
-  },
-  test: { dir: join(here, '../tests/web'), testTimeout: 20_000, hookTimeout: 60_000 },
 });

@@ -162,7 +162,10 @@ async function stream(response, answer, promptTokens) {
   const thoughts = piecesOf(answer.reasoning ?? '').map((piece) => ({ reasoning_content: piece }));
   const pieces = [...thoughts, ...piecesOf(answer.text ?? '').map((piece) => ({ content: piece }))];
   for (const [index, delta] of pieces.entries()) {
-    if (index === answer.breakAfter) response.destroy();
+    if (index === answer.breakAfter) {
+      await sleep(500); // a browser throws away what it has not read when a connection breaks
+      response.destroy();
+    }
     if (response.destroyed) return;
     sendEvent(response, chunkOf(delta));
     if (answer.pause) await sleep(answer.pause);
@@ -223,7 +226,10 @@ export async function startMockServer({
     ).content;
     const visit = (visits.get(said) ?? 0) + 1;
     visits.set(said, visit);
-    const answer = ANSWERS[said.split(/\s/)[0]]?.(said, visit) ?? { text: `You said: ${said}`, pause: 5 };
+    const answer = ANSWERS[said.split(/\s/)[0]]?.(said, visit) ?? {
+      text: `You said: ${said.slice(0, 200)}`,
+      pause: 5,
+    };
     if (answer.refuse) sendRefusal(response, answer.refuse);
     else await stream(response, answer, piecesOf(JSON.stringify(body.messages)).length);
   }

@@ -96,5 +96,6 @@ export function titleFrom(text: string): string {
   const words = text.replaceAll(/\s+/g, ' ').trim();
   if (words.length <= TITLE_LENGTH) return words;
   const cut = words.slice(0, TITLE_LENGTH);
-  return `${cut.slice(0, Math.max(cut.lastIndexOf(' '), TITLE_LENGTH / 2))}…`;
+  const blank = cut.lastIndexOf(' ');
+  return `${blank > TITLE_LENGTH / 2 ? cut.slice(0, blank) : cut}…`;
 }

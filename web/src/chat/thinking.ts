@@ -20,18 +20,19 @@ function partialMark(text: string, mark: string): number {
 export class ThinkingSplitter {
   #state: 'start' | 'thinking' | 'answer' = 'start';
   #held = '';
+  #atStart = true; // of the thoughts or the answer: blanks there belong to the marks
 
   push(text: string): Parts {
     this.#held += text;
     let reasoning = '';
     if (this.#state === 'start') this.#decide();
     if (this.#state === 'thinking') reasoning = this.#takeReasoning();
-    return { reasoning, content: this.#state === 'answer' ? this.#take(this.#held.length) : '' };
+    return { reasoning, content: this.#state === 'answer' ? this.#takeAll() : '' };
   }
 
   // At the end: gives out what was held back.
   finish(): Parts {
-    const rest = this.#take(this.#held.length);
+    const rest = this.#takeAll();
     return this.#state === 'thinking' ? { reasoning: rest, content: '' } : { reasoning: '', content: rest };
   }
 
@@ -41,22 +42,36 @@ export class ThinkingSplitter {
     return taken;
   }
 
+  #takeAll(): string {
+    this.#skipBlanks();
+    return this.#take(this.#held.length);
+  }
+
+  #skipBlanks(): void {
+    if (!this.#atStart) return;
+    this.#held = this.#held.trimStart();
+    this.#atStart = this.#held === '';
+  }
+
   #decide(): void {
     const words = this.#held.trimStart();
     if (words.startsWith(OPEN)) {
-      this.#held = words.slice(OPEN.length).trimStart();
+      this.#held = words.slice(OPEN.length);
       this.#state = 'thinking';
     } else if (!OPEN.startsWith(words)) {
       this.#state = 'answer';
+      this.#atStart = false;
     }
   }
 
   #takeReasoning(): string {
+    this.#skipBlanks();
     const end = this.#held.indexOf(CLOSE);
     if (end < 0) return this.#take(this.#held.length - partialMark(this.#held, CLOSE));
     const reasoning = this.#take(end);
-    this.#held = this.#held.slice(CLOSE.length).trimStart();
+    this.#held = this.#held.slice(CLOSE.length);
     this.#state = 'answer';
+    this.#atStart = true;
     return reasoning;
   }
 }

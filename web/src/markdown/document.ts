@@ -1,6 +1,6 @@
 // An answer on the screen, kept in step with its text. While the text grows only its last block is parsed again: a block
 // that another has followed does not change any more.
-import { enhance } from './enhance.ts';
+import { enhance, tools } from './enhance.ts';
 import { parseBlocks, type Block } from './parser.ts';
 import { patchChildren } from './patch.ts';
 import { sanitise } from './sanitise.ts';
@@ -10,6 +10,7 @@ export class MarkdownDocument {
   readonly #root: HTMLElement;
   #settled = 0; // characters of the text, and
   #settledBlocks = 0; // children of the root, that are final
+  #shown: string[] = []; // the HTML of each child, and what it was shown with
 
   constructor(root: HTMLElement) {
     this.#root = root;
@@ -27,19 +28,23 @@ export class MarkdownDocument {
   }
 
   #show(index: number, block: Block): void {
+    const shown = /<pre|class="maths/.test(block.html) ? `${tools.peek()} ${block.html}` : block.html;
+    if (this.#shown[index] === shown) return;
+    this.#shown[index] = shown;
     const fragment = sanitise(block.html);
     enhance(fragment);
     let element = this.#root.children[index];
     if (!element) {
       element = document.createElement('div');
-      element.className = 'block';
       this.#root.append(element);
     }
+    element.className = `block ${fragment.firstElementChild?.tagName.toLowerCase() ?? ''}`;
     patchChildren(element, fragment);
   }
 
   #dropAfter(count: number): void {
     while (this.#root.children.length > count) this.#root.lastElementChild?.remove();
+    this.#shown.length = count;
   }
 
   #settle(source: string, blocks: Block[]): void {

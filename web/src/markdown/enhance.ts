@@ -53,6 +53,7 @@ function enhanceMaths(element: HTMLElement): void {
   const display = element.classList.contains('display');
   if (typeset) {
     element.replaceChildren(...typeset(element.textContent, display).childNodes);
+    element.classList.add('typeset');
     if (display) element.tabIndex = 0;
   } else if (!typesetAsked) {
     typesetAsked = true;

@@ -11,11 +11,13 @@ import { conversation, put, shown } from './conversations.ts';
 import { spoken } from './notices.ts';
 import { askForModels, isGone, model, wantsKey } from './server.ts';
 
+const SHOW_EVERY_MS = 30; // a fast model's tokens come more often than a screen can show
 const SAVE_EVERY_MS = 2_000;
 const MAX_TRIES = 8; // at a busy server
 
 export interface Reply {
-  message: Signal<Message>;
+  id: string; // the message's
+  message: Signal<Message>; // as far as it has come; in the conversation it is kept now and then
   began: number;
   tokens: Signal<number>; // as counted here; the server's own count comes at the end
   retryAt: Signal<number | null>; // while a busy server is given time
@@ -43,13 +45,17 @@ class Intake {
   readonly #splitter = new ThinkingSplitter();
   readonly #reply: Reply;
   readonly #began = performance.now();
+  #message: Message;
   #first = 0;
   #last = 0;
   #saved = performance.now();
-  counts: TokenCounts | null = null;
+  #tokens = 0;
+  #counts: TokenCounts | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(reply: Reply) {
     this.#reply = reply;
+    this.#message = reply.message.value;
   }
 
   take(chunk: ChatChunk): void {
@@ -57,9 +63,9 @@ class Intake {
     if (chunk.content || chunk.reasoning) {
       this.#first ||= now;
       this.#last = now;
-      this.#reply.tokens.value++;
+      this.#tokens++;
     }
-    this.counts = chunk.counts ?? this.counts;
+    this.#counts = chunk.counts ?? this.#counts;
     const { content, reasoning } = this.#splitter.push(chunk.content);
     this.#add(content, chunk.reasoning + reasoning);
     if (chunk.finish) this.#change({ ending: chunk.finish === 'length' ? 'length' : 'stop' });
@@ -69,6 +75,7 @@ class Intake {
     const { content, reasoning } = this.#splitter.finish();
     this.#add(content, reasoning);
     if (this.#first > 0) this.#change({ usage: this.#usage() });
+    this.#show();
   }
 
   dueForSaving(): boolean {
@@ -79,14 +86,14 @@ class Intake {
   }
 
   #usage(): Usage {
-    const counts = this.counts ?? { tokens: this.#reply.tokens.value, promptTokens: 0, cachedTokens: 0 };
+    const counts = this.#counts ?? { tokens: this.#tokens, promptTokens: 0, cachedTokens: 0 };
     const firstTokenMs = Math.round(this.#first - this.#began);
     return { ...counts, firstTokenMs, generationMs: Math.round(this.#last - this.#first) };
   }
 
   #add(content: string, reasoning: string): void {
     if (!content && !reasoning) return;
-    const old = this.#reply.message.value;
+    const old = this.#message;
     const thinks = reasoning !== '' || (old.reasoning !== undefined && old.content === '');
     this.#change({
       content: old.content + content,
@@ -96,7 +103,15 @@ class Intake {
   }
 
   #change(change: Partial<Message>): void {
-    this.#reply.message.value = { ...this.#reply.message.value, ...change };
+    this.#message = { ...this.#message, ...change };
+    this.#timer ??= setTimeout(() => this.#show(), SHOW_EVERY_MS);
+  }
+
+  #show(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#reply.message.value = this.#message;
+    this.#reply.tokens.value = this.#tokens;
   }
 }
 
@@ -169,6 +184,7 @@ async function run(id: string, message: Message): Promise<void> {
   const started = withLeaf(old, message);
   put(started);
   const reply: Reply = {
+    id: message.id,
     message: signal(message),
     began: Date.now(),
     tokens: signal(0),

@@ -1,5 +1,5 @@
 import { useSignal, useSignalEffect } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { LONG_PASTE, MAX_FILES, readTextFile } from '../chat/attachment.ts';
 import type { Attachment } from '../chat/message.ts';
 import { pathOf } from '../chat/tree.ts';
@@ -100,8 +100,8 @@ function useDraft() {
     suggested.value = '';
     area.current?.focus();
   });
-  useEffect(() => area.current?.focus(), [shown.value.id]);
-  useEffect(() => fitHeight(area.current), [text.value]);
+  useLayoutEffect(() => area.current?.focus(), [shown.value.id]);
+  useLayoutEffect(() => fitHeight(area.current), [text.value]);
   return { text, area, files, add, remove, ready, send };
 }
 

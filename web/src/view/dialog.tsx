@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { IconButton } from './icon.tsx';
 
 interface Props {
@@ -11,7 +11,7 @@ interface Props {
 // Mounted is open. The browser keeps the focus inside, closes on Escape, and gives the focus back.
 export function Dialog({ title, onClose, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const onClick = (event: MouseEvent) => {
     if (event.target === dialog.current) dialog.current?.close(); // the backdrop
   };

@@ -26,8 +26,12 @@ export function KeyDialog() {
             value={key}
             onInput={(event) => (key.value = event.currentTarget.value)}
           />
-          {refused.value && <small class="wrong">The server did not accept this key.</small>}
         </label>
+        {refused.value && (
+          <p class="wrong" role="alert">
+            The server did not accept this key.
+          </p>
+        )}
         <button type="submit" class="primary" disabled={!key.value.trim()}>
           Use this key
         </button>

@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { Conversation } from '../chat/message.ts';
 import {
   found,
@@ -39,7 +39,10 @@ function grouped(conversations: Conversation[]): Map<string, Conversation[]> {
 
 function NameField({ conversation, onDone }: { conversation: Conversation; onDone: () => void }) {
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current?.select(), []);
+  useLayoutEffect(() => {
+    field.current?.focus();
+    field.current?.select();
+  }, []);
   const save = () => {
     rename(conversation.id, field.current?.value ?? '');
     onDone();

@@ -41,7 +41,7 @@ export function Thread() {
   const path = pathOf(conversation);
   const scroller = useRef<HTMLElement>(null);
   const { atEnd, toEnd, onScroll } = useFollowing(scroller, conversation.id);
-  const replyId = reply?.message.value.id;
+  const replyId = reply?.id;
   useLayoutEffect(() => {
     if (replyId) toEnd();
   }, [replyId]);

@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { Attachment, Message } from '../chat/message.ts';
 import { shown } from '../state/conversations.ts';
 import { replyIn, say } from '../state/replies.ts';
@@ -26,7 +26,7 @@ function Editor({ message }: { message: Message }) {
   const text = useSignal(message.content);
   const area = useRef<HTMLTextAreaElement>(null);
   const send = () => {
-    if (!text.value.trim()) return;
+    if (!text.value.trim() || replyIn(shown.value.id)) return;
     close();
     say(text.value.trim(), message.attachments ?? [], message.parent);
   };
@@ -37,7 +37,7 @@ function Editor({ message }: { message: Message }) {
     event.preventDefault();
     event.stopPropagation();
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     area.current?.focus();
     area.current?.setSelectionRange(message.content.length, message.content.length);
     fitHeight(area.current);

@@ -1,0 +1,265 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { openChat, theServer, useBrowser } from './harness.ts';
+
+useBrowser();
+
+describe('a chat', () => {
+  it('streams an answer, piece by piece, and counts', async () => {
+    const chat = await openChat();
+    await chat.send('slow please');
+    await chat.page.getByText('word3').waitFor();
+    const early = await chat.lastAnswer();
+    await chat.page.getByText('word40').waitFor();
+    expect(early.length).toBeLessThan((await chat.lastAnswer()).length);
+    await chat.button('Stop').click();
+    await chat.ask('Hello there');
+    expect(await chat.lastAnswer()).toBe('You said: Hello there');
+    expect(await chat.answers.last().locator('.numbers').innerText()).toMatch(/^4 tokens · \d+ tokens\/s/);
+    expect(await chat.page.locator('.meter').innerText()).toMatch(/of 8,192 tokens/);
+  });
+
+  it('stops, by button and by Escape, and goes on', async () => {
+    const chat = await openChat();
+    const before = theServer().abortedCount();
+    await chat.send('slow one');
+    await chat.page.getByText('word5').waitFor();
+    await chat.button('Stop').click();
+    const stopped = await chat.answered();
+    expect(stopped).not.toContain('word400');
+    await expect.poll(() => theServer().abortedCount()).toBe(before + 1);
+
+    await chat.button('Continue').click();
+    await chat.page.getByText('word12').waitFor();
+    await chat.page.keyboard.press('Escape');
+    expect((await chat.answered()).startsWith(stopped)).toBe(true);
+    expect(theServer().requests.at(-1)).toMatchObject({ continue_final_message: true });
+    expect(theServer().requests.at(-1)?.['messages'].at(-1)).toMatchObject({ role: 'assistant' });
+  });
+
+  it('regenerates into branches', async () => {
+    const chat = await openChat();
+    const question = `again ${Date.now()}`;
+    expect(await chat.ask(question)).toBe('This is answer 1.');
+    await chat.button('Answer again').click();
+    await chat.page.getByText('This is answer 2.').waitFor();
+    expect(await chat.answers.locator('.branches').innerText()).toBe('2 / 2');
+    await chat.button('Previous version').click();
+    expect(await chat.lastAnswer()).toBe('This is answer 1.');
+    await chat.ask('and on');
+    await chat.button('Next version').first().click();
+    expect(await chat.questions.count()).toBe(1);
+    await chat.button('Previous version').click();
+    expect(await chat.questions.count()).toBe(2);
+  });
+
+  it('edits what was said, as another branch', async () => {
+    const chat = await openChat();
+    await chat.ask('First');
+    await chat.ask('Second');
+    await chat.field.press('ArrowUp');
+    const editor = chat.page.getByRole('textbox', { name: 'Edit message' });
+    expect(await editor.inputValue()).toBe('Second');
+    await editor.fill('Third');
+    await editor.press('Enter');
+    await chat.page.getByText('You said: Third').waitFor();
+    expect(await chat.questions.last().locator('.branches').innerText()).toBe('2 / 2');
+    await chat.button('Previous version').click();
+    expect(await chat.lastAnswer()).toBe('You said: Second');
+  });
+
+  it('folds thoughts, with their time', async () => {
+    const chat = await openChat();
+    for (const question of ['think about it', 'inline thoughts']) {
+      await chat.ask(question);
+      const thinking = chat.answers.last().locator('.thinking');
+      expect(await thinking.locator('summary').innerText()).toMatch(/^Thought for [\d.]+ m?s$/);
+      expect(await thinking.locator('.thoughts').isVisible()).toBe(false);
+      await thinking.locator('summary').click();
+      expect(await thinking.locator('.thoughts').innerText()).toMatch(/look again|Well, well/);
+    }
+    expect(await chat.lastAnswer()).toBe('Indeed.');
+    expect(JSON.stringify(theServer().requests.at(-1))).not.toContain('First I look');
+  });
+
+  it('shows code, mathematics and tables, and copies', async () => {
+    const chat = await openChat({ permissions: ['clipboard-read', 'clipboard-write'] });
+    await chat.ask('markdown');
+    const answer = chat.answers.last();
+    await answer.locator('.katex-html').first().waitFor();
+    expect(await answer.locator('.katex').count()).toBe(6);
+    expect(await answer.locator('.hljs-keyword').count()).toBeGreaterThan(5);
+    expect(await answer.locator('td.center').count()).toBe(3);
+    const root = answer.locator('.katex .vlist span[style]').first();
+    expect(await root.evaluate((element: HTMLElement) => element.style.top)).toMatch(/em$/); // the policy allows it
+    await chat.button('Copy code').click();
+    expect(await chat.page.evaluate(() => navigator.clipboard.readText())).toMatch(/^def insertion_sort/);
+  });
+
+  it('leaves alone what is on the screen while more comes, and at the end', async () => {
+    const chat = await openChat();
+    await chat.send('long answer');
+    await chat.page.locator('.block').nth(120).waitFor();
+    await chat.page.locator('.katex').nth(60).waitFor();
+    await chat.page.evaluate(() => {
+      const touched: string[] = [];
+      Object.assign(window, { touched });
+      const observer = new MutationObserver((changes) => touched.push(...changes.map(({ type }) => type)));
+      const blocks = [...document.querySelectorAll('.block')].slice(0, 80);
+      for (const block of blocks)
+        observer.observe(block, { childList: true, subtree: true, characterData: true });
+    });
+    await chat.answered();
+    expect(await chat.answers.last().locator('.code').count()).toBe(60);
+    expect(await chat.page.evaluate(() => (window as unknown as { touched: string[] }).touched)).toEqual([]);
+  }, 60_000);
+});
+
+describe('conversations', () => {
+  it('are there after a reload, with their branches', async () => {
+    const chat = await openChat();
+    await chat.ask('again kept');
+    await chat.button('Answer again').click();
+    await chat.page.getByText('This is answer 2.').waitFor();
+    await chat.answered();
+    await chat.page.reload();
+    await chat.page.getByText('This is answer 2.').waitFor();
+    expect(await chat.answers.locator('.branches').innerText()).toBe('2 / 2');
+    await chat.button('New chat').click();
+    expect(await chat.questions.count()).toBe(0);
+    await chat.page.goBack();
+    await chat.page.getByText('This is answer 2.').waitFor();
+  });
+
+  it('keep an answer that a reload interrupted', async () => {
+    const chat = await openChat();
+    await chat.send('slow reload');
+    await chat.page.getByText('word90').waitFor();
+    await chat.page.reload();
+    await chat.page.locator('.failed').getByText('The connection broke off').waitFor();
+    expect(await chat.lastAnswer()).toContain('word1 word2');
+    await chat.button('Continue').waitFor();
+  });
+
+  it('are named, found, deleted and brought back', async () => {
+    const chat = await openChat();
+    await chat.ask('Apples');
+    await chat.page.keyboard.press('Control+Shift+O');
+    await chat.ask('Bananas');
+    const list = chat.page.getByRole('navigation');
+    await chat.page.getByRole('button', { name: 'Rename Apples' }).focus();
+    await chat.page.keyboard.press('Enter');
+    await chat.page.keyboard.type('Fruit');
+    await chat.page.keyboard.press('Enter');
+    await list.getByRole('button', { name: 'Fruit', exact: true }).waitFor();
+    await chat.page.getByRole('searchbox').fill('said: apples');
+    expect(await list.locator('.item').count()).toBe(1);
+    await chat.page.getByRole('searchbox').fill('');
+    await list.locator('.item', { hasText: 'Fruit' }).hover();
+    await chat.page.getByRole('button', { name: 'Delete Fruit' }).click();
+    expect(await list.locator('.item').count()).toBe(1);
+    await chat.button('Undo').click();
+    expect(await list.locator('.item').count()).toBe(2);
+  });
+
+  it('go out to a file and come in again', async () => {
+    const chat = await openChat();
+    await chat.ask('To be exported');
+    await chat.button('Settings').click();
+    await chat.button('Data').click();
+    const [download] = await Promise.all([
+      chat.page.waitForEvent('download'),
+      chat.button('Export all').click(),
+    ]);
+    const file = await readFile(await download.path(), 'utf8');
+    expect(JSON.parse(file)).toMatchObject({ format: 'tern-conversations', version: 1 });
+
+    const other = await openChat();
+    await other.button('Settings').click();
+    await other.button('Data').click();
+    const input = other.page.getByLabel('File to import');
+    await input.setInputFiles({ name: 'x.json', mimeType: 'application/json', buffer: Buffer.from('{}') });
+    await other.page.getByText('not a file that was exported from here').waitFor();
+    await input.setInputFiles({ name: 'x.json', mimeType: 'application/json', buffer: Buffer.from(file) });
+    await other.page.getByText('One conversation came in.').waitFor();
+    await other.button('Close').click();
+    await other.page.locator('.item-title').click();
+    expect(await other.lastAnswer()).toBe('You said: To be exported');
+  });
+
+  it('appear in another tab', async () => {
+    const chat = await openChat();
+    const tab = await chat.page.context().newPage();
+    await tab.goto(theServer().url);
+    await chat.ask('Seen twice');
+    await tab.getByRole('button', { name: 'Seen twice', exact: true }).waitFor();
+  });
+
+  it('go on answering out of sight', async () => {
+    const chat = await openChat();
+    await chat.send('slow background');
+    await chat.page.getByText('word2').waitFor();
+    await chat.button('New chat').click();
+    await chat.ask('Meanwhile');
+    await chat.page
+      .getByRole('button', { name: /slow background$/ })
+      .first()
+      .click();
+    await chat.button('Stop').click();
+    expect(await chat.answered()).toContain('word20');
+  });
+});
+
+describe('settings', () => {
+  it('go with the request, for one chat or for all new ones', async () => {
+    const chat = await openChat();
+    await chat.button('Settings of this chat').click();
+    await chat.page.getByLabel('System prompt').fill('Be brief.');
+    await chat.page.getByLabel('Temperature').fill('0.4');
+    await chat.page.getByLabel('Seed').fill('7');
+    await chat.button('New chats').click();
+    await chat.page.getByLabel('Top k').fill('5');
+    await chat.page.keyboard.press('Escape');
+    await chat.ask('With settings');
+    const request = theServer().requests.at(-1);
+    expect(request).toMatchObject({ temperature: 0.4, seed: 7, model: 'tern-mock' });
+    expect(request?.['messages'][0]).toEqual({ role: 'system', content: 'Be brief.' });
+    expect(request).not.toHaveProperty('top_k');
+
+    await chat.button('New chat').click();
+    await chat.page.getByLabel('Model').selectOption('tern-mock-large');
+    await chat.ask('Another');
+    expect(theServer().requests.at(-1)).toMatchObject({ top_k: 5, model: 'tern-mock-large' });
+    expect(theServer().requests.at(-1)).not.toHaveProperty('temperature');
+  });
+});
+
+describe('files', () => {
+  it('are dropped, pasted and chosen, and go with the message', async () => {
+    const chat = await openChat();
+    const drop = await chat.page.evaluateHandle(() => {
+      const data = new DataTransfer();
+      data.items.add(new File(['int main;\n'], 'main.c'));
+      data.items.add(new File([new Uint8Array([0xff, 0xfe, 0])], 'picture.png'));
+      return data;
+    });
+    await chat.page.dispatchEvent('.page', 'drop', { dataTransfer: drop });
+    await chat.page.getByText('picture.png is not a text file').waitFor();
+    await chat.page.evaluate(() => {
+      const clipboardData = new DataTransfer();
+      clipboardData.setData('text/plain', 'long '.repeat(2_000));
+      const paste = new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true });
+      document.querySelector('.composer textarea')?.dispatchEvent(paste);
+    });
+    await chat.page
+      .getByLabel('Text files', { exact: true })
+      .setInputFiles({ name: 'c.md', mimeType: 'text/plain', buffer: Buffer.from('C') });
+    await chat.button('Remove c.md').click();
+    await chat.ask('What is it?');
+    const said = theServer().requests.at(-1)?.['messages'][0].content;
+    expect(said).toMatch(
+      /^main\.c:\n```c\nint main;\n```\n\npasted\.txt:\n```txt\n(long )+\n```\n\nWhat is it\?$/,
+    );
+    expect(await chat.questions.last().locator('.file').count()).toBe(2);
+  });
+});

@@ -1,0 +1,147 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { openChat, useBrowser, type Chat } from './harness.ts';
+
+useBrowser();
+
+const SHOTS = fileURLToPath(new URL('../../../build/web/screenshots/', import.meta.url));
+const { resolve } = createRequire(new URL('../../../web/package.json', import.meta.url));
+const AXE = readFileSync(resolve('axe-core/axe.min.js'), 'utf8');
+mkdirSync(SHOTS, { recursive: true });
+
+interface Finding {
+  id: string;
+  impact: string;
+  nodes: { html: string }[];
+}
+
+// All that axe finds, as lines. The debugger puts it into the page, so that the policy does not stop it.
+async function axeFindings({ page }: Chat): Promise<string[]> {
+  await page.evaluate(AXE);
+  const findings = await page.evaluate(async () => {
+    const { axe } = window as unknown as { axe: { run: () => Promise<{ violations: Finding[] }> } };
+    return (await axe.run()).violations;
+  });
+  return findings.map(({ id, impact, nodes }) => `${impact}: ${id}: ${nodes[0]?.html.slice(0, 200)}`);
+}
+
+describe.each(['light', 'dark'] as const)('in the %s', (colorScheme) => {
+  describe.each([
+    [1440, 900],
+    [360, 740],
+  ])('at %i pixels', (width, height) => {
+    it('fits, is readable and has no serious findings', async () => {
+      const chat = await openChat({ viewport: { width, height }, colorScheme });
+      const shot = (name: string) =>
+        chat.page.screenshot({ path: `${SHOTS}${width}-${colorScheme}-${name}.png` });
+      const check = async (name: string) => {
+        await chat.page.waitForTimeout(300); // transitions
+        await shot(name);
+        const overflow = await chat.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        expect(overflow, name).toBe(0);
+        expect(await axeFindings(chat), name).toEqual([]);
+      };
+      await check('welcome');
+      await chat.ask('think first');
+      await chat.ask('markdown please');
+      await chat.page.locator('.katex').first().waitFor();
+      await check('answer');
+      await chat.page.locator('.thread').evaluate((thread) => (thread.scrollTop = 0));
+      await check('top');
+      await chat.send('wrong');
+      await chat.page.locator('.failed').waitFor();
+      await check('failure');
+      await chat.button('Edit message').last().click();
+      await check('editor');
+      await chat.button('Cancel').click();
+      await chat.button('Settings of this chat').click();
+      await check('settings');
+      await chat.button('Data').click();
+      await check('data');
+      await chat.button('Close').click();
+      if (width > 800) return;
+      await chat.button('Conversations').click();
+      await check('drawer');
+    }, 60_000);
+  });
+});
+
+describe('the theme', () => {
+  it('is the one chosen, also after a reload', async () => {
+    const chat = await openChat({ colorScheme: 'light' });
+    const ground = () => chat.page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    const light = await ground();
+    await chat.button('Theme: as the system').click();
+    await chat.button('Theme: light').click();
+    const dark = await ground();
+    expect(dark).not.toBe(light);
+    await chat.page.reload();
+    await chat.field.waitFor();
+    expect(await ground()).toBe(dark);
+  });
+});
+
+describe('by keyboard', () => {
+  it('the focus begins in the message, goes round in order, and is seen', async () => {
+    const chat = await openChat();
+    const focused = () =>
+      chat.page.evaluate(
+        () => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent,
+      );
+    expect(await focused()).toBe('Message');
+    await chat.ask('Hello');
+    await chat.page.keyboard.press('Tab');
+    expect(await focused()).toBe('Attach text files');
+    const outline = await chat.page.evaluate(
+      () => getComputedStyle(document.activeElement ?? document.body).outlineWidth,
+    );
+    expect(outline).toBe('2px');
+    const names: (string | null | undefined)[] = [];
+    for (let presses = 0; presses < 30 && names.at(-1) !== 'Message'; presses++) {
+      await chat.page.keyboard.press('Tab');
+      names.push(await focused());
+    }
+    const order = ['New chat', 'Search conversations', 'Settings', 'Model', 'Copy answer', 'Message'];
+    expect(names.filter((name) => order.includes(name ?? ''))).toEqual(order);
+  });
+
+  it('Shift+Enter makes a line, Enter sends', async () => {
+    const chat = await openChat();
+    await chat.field.pressSequentially('One');
+    await chat.field.press('Shift+Enter');
+    await chat.field.pressSequentially('two');
+    await chat.field.press('Enter');
+    await chat.page.getByText('You said: One').waitFor();
+    expect(await chat.questions.innerText()).toBe('One\ntwo');
+  });
+});
+
+describe('for screen readers', () => {
+  it('an answer is announced when it begins and ends, and not word by word', async () => {
+    const chat = await openChat();
+    await chat.page.evaluate(() => {
+      const heard: string[] = [];
+      Object.assign(window, { heard });
+      const listen = new MutationObserver((changes) => {
+        for (const { target } of changes) heard.push(target.textContent ?? '');
+      });
+      for (const region of document.querySelectorAll('[role=status], [aria-live], [role=log]')) {
+        listen.observe(region, { childList: true, characterData: true, subtree: true });
+      }
+    });
+    await chat.ask('One two three four five six seven');
+    const heard = await chat.page.evaluate(() => (window as unknown as { heard: string[] }).heard);
+    expect(heard).toEqual(['Answering', 'The answer is complete']);
+  });
+});
+
+describe('with less motion', () => {
+  it('nothing moves', async () => {
+    const chat = await openChat({ reducedMotion: 'reduce' });
+    await chat.send('slow motion');
+    await chat.page.getByText('word2').waitFor();
+    expect(await chat.page.evaluate(() => document.getAnimations().length)).toBe(0);
+  });
+});
