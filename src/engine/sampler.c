@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    BLOCK = 64, // logits whose highest tells whether one of them need be looked at
+    LANES = 16, // that a compiler makes vectors of; BLOCK is a multiple
+};
+
 // A token that may still be drawn. Candidates stand in rank order: highest logit first, lowest id of equals first.
 struct candidate {
     uint32_t key; // ascending with falling logit, see sort_key()
@@ -20,12 +25,18 @@ struct sampler {
     int32_t n_vocabulary;
     uint64_t random;              // state of splitmix64
     float *logits;                // [n_vocabulary] after bias and penalties
+    float *highest;               // [ceil(n_vocabulary / BLOCK)] of each BLOCK logits
     int32_t *seen;                // [n_vocabulary] times a token appears in the window; all zero between calls
     struct candidate *candidates; // [n_vocabulary]
     struct candidate *scratch;    // [n_vocabulary]
     int32_t n_candidates;
     uint32_t *mask; // [ceil(n_vocabulary / 32)] of a filter
 };
+
+static int32_t count_blocks(int32_t n_vocabulary)
+{
+    return (n_vocabulary + BLOCK - 1) / BLOCK;
+}
 
 static size_t mask_words(int32_t n_vocabulary)
 {
@@ -94,12 +105,13 @@ tern_status sampler_open(const tern_sampling *sampling, int32_t n_vocabulary, st
     s->options.bias_tokens = copy_array(sampling->bias_tokens, n_bias * sizeof *sampling->bias_tokens);
     s->options.bias_values = copy_array(sampling->bias_values, n_bias * sizeof *sampling->bias_values);
     s->logits = malloc(n * sizeof *s->logits);
+    s->highest = malloc((size_t)count_blocks(n_vocabulary) * sizeof *s->highest);
     s->seen = calloc(n, sizeof *s->seen);
     s->candidates = malloc(n * sizeof *s->candidates);
     s->scratch = malloc(n * sizeof *s->scratch);
     s->mask = malloc(mask_words(n_vocabulary) * sizeof *s->mask);
-    if (s->options.bias_tokens == NULL || s->options.bias_values == NULL || s->logits == NULL || s->seen == NULL ||
-        s->candidates == NULL || s->scratch == NULL || s->mask == NULL) {
+    if (s->options.bias_tokens == NULL || s->options.bias_values == NULL || s->logits == NULL || s->highest == NULL ||
+        s->seen == NULL || s->candidates == NULL || s->scratch == NULL || s->mask == NULL) {
         sampler_close(s);
         return status_fail(TERN_NO_MEMORY, "no memory to sample from %d tokens", (int)n_vocabulary);
     }
@@ -113,6 +125,7 @@ void sampler_close(struct sampler *s)
     free((void *)s->options.bias_tokens);
     free((void *)s->options.bias_values);
     free(s->logits);
+    free(s->highest);
     free(s->seen);
     free(s->candidates);
     free(s->scratch);
@@ -176,11 +189,43 @@ static void apply_penalties(struct sampler *s, const tern_token *recent, size_t 
 
 // ---- Ranking ----------------------------------------------------------------------------------------------------
 
-static tern_token highest_logit(const struct sampler *s)
+static int32_t block_end(const struct sampler *s, int32_t block)
 {
-    tern_token best = 0;
-    for (tern_token i = 1; i < s->n_vocabulary; i++)
-        if (s->logits[i] > s->logits[best]) best = i;
+    int32_t end = (block + 1) * BLOCK;
+    return end < s->n_vocabulary ? end : s->n_vocabulary;
+}
+
+static float highest_of(const float *x, int32_t n)
+{
+    float most[LANES];
+    int32_t i = 0;
+    for (int j = 0; j < LANES; j++)
+        most[j] = -INFINITY;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            most[j] = x[i + j] > most[j] ? x[i + j] : most[j];
+    for (; i < n; i++)
+        most[0] = x[i] > most[0] ? x[i] : most[0];
+    for (int j = 1; j < LANES; j++)
+        most[0] = most[j] > most[0] ? most[j] : most[0];
+    return most[0];
+}
+
+static void fill_highest(struct sampler *s)
+{
+    for (int32_t b = 0; b < count_blocks(s->n_vocabulary); b++)
+        s->highest[b] = highest_of(s->logits + b * BLOCK, block_end(s, b) - b * BLOCK);
+}
+
+static tern_token highest_logit(struct sampler *s)
+{
+    fill_highest(s);
+    int32_t block = 0;
+    for (int32_t b = 1; b < count_blocks(s->n_vocabulary); b++)
+        if (s->highest[b] > s->highest[block]) block = b;
+    tern_token best = block * BLOCK;
+    while (s->logits[best] != s->highest[block])
+        best++;
     return best;
 }
 
@@ -193,12 +238,18 @@ static uint32_t sort_key(float x)
 
 enum { RADIX_BITS = 11, RADIX_BUCKETS = 1 << RADIX_BITS, RADIX_TOP_SHIFT = 32 - RADIX_BITS };
 
-// The first buckets (by the keys' top bits) that together hold at least `wanted` tokens: returns the last of them.
+static uint32_t bucket_of(float logit)
+{
+    return sort_key(logit) >> RADIX_TOP_SHIFT;
+}
+
+// The first buckets (by the keys' top bits) that together hold the highest logits of at least `wanted` blocks, and so
+// at least `wanted` tokens: returns the last of them.
 static uint32_t bucket_bound(const struct sampler *s, int32_t wanted)
 {
     int32_t count[RADIX_BUCKETS] = {0};
-    for (int32_t i = 0; i < s->n_vocabulary; i++)
-        count[sort_key(s->logits[i]) >> RADIX_TOP_SHIFT]++;
+    for (int32_t b = 0; b < count_blocks(s->n_vocabulary); b++)
+        count[bucket_of(s->highest[b])]++;
     uint32_t bucket = 0;
     for (int32_t total = count[0]; total < wanted && bucket < RADIX_BUCKETS - 1; total += count[bucket])
         bucket++;
@@ -222,18 +273,22 @@ static void radix_sort(struct sampler *s)
     }
 }
 
-// Fills candidates with the `wanted` highest finite logits (0: all) in rank order. Two passes over the vocabulary find
-// the few that can be among them; only those are sorted.
+// Fills candidates with the `wanted` highest finite logits (0: all) in rank order. The highest of each block tell
+// which blocks can have one; only what those hold is sorted.
 static void rank_candidates(struct sampler *s, int32_t wanted)
 {
     if (wanted == 0 || wanted > s->n_vocabulary) wanted = s->n_vocabulary;
-    uint32_t last_bucket = wanted < s->n_vocabulary ? bucket_bound(s, wanted) : RADIX_BUCKETS - 1;
+    fill_highest(s);
+    const uint32_t last_bucket = bucket_bound(s, wanted);
 
     s->n_candidates = 0;
-    for (int32_t i = 0; i < s->n_vocabulary; i++) {
-        uint32_t key = sort_key(s->logits[i]);
-        if (key >> RADIX_TOP_SHIFT <= last_bucket && s->logits[i] > -INFINITY)
-            s->candidates[s->n_candidates++] = (struct candidate){.key = key, .id = i};
+    for (int32_t b = 0; b < count_blocks(s->n_vocabulary); b++) {
+        if (bucket_of(s->highest[b]) > last_bucket) continue;
+        for (int32_t i = b * BLOCK; i < block_end(s, b); i++) {
+            uint32_t key = sort_key(s->logits[i]);
+            if (key >> RADIX_TOP_SHIFT <= last_bucket && s->logits[i] > -INFINITY)
+                s->candidates[s->n_candidates++] = (struct candidate){.key = key, .id = i};
+        }
     }
     radix_sort(s);
     if (s->n_candidates > wanted) s->n_candidates = wanted;
