@@ -246,7 +246,7 @@ export async function startMockServer({
     } else if (pathname === '/v1/models') {
       sendJson(response, 200, { object: 'list', data: models.map((id) => ({ id, object: 'model' })) });
     } else if (pathname === '/props') {
-      sendJson(response, 200, { default_generation_settings: { n_ctx: 8192 } });
+      sendJson(response, 200, { default_generation_settings: { n_ctx: 8192, temperature: 0.699999988 } });
     } else if (pathname === '/v1/chat/completions') {
       await complete(request, response);
     } else {

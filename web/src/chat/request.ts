@@ -5,6 +5,7 @@ import type { Message, Settings } from './message.ts';
 export interface RequestMessage {
   role: 'system' | 'user' | 'assistant';
   content: string;
+  reasoning_content?: string;
 }
 
 export interface ChatRequest {
@@ -55,7 +56,10 @@ export function chatRequest(path: Message[], settings: Settings, model: string |
     ? [{ role: 'system', content: settings.system }]
     : [];
   const messages = [...system, ...turnsOf(path)];
-  const continues = messages.at(-1)?.role === 'assistant';
+  const last = messages.at(-1);
+  const continues = last?.role === 'assistant';
+  const reasoning = path.at(-1)?.reasoning;
+  if (continues && reasoning) last.reasoning_content = reasoning;
   return {
     ...(model ? { model } : {}),
     messages,

@@ -41,11 +41,25 @@ export async function fetchModels(key: string): Promise<string[]> {
     .filter((id) => id !== '');
 }
 
-// The length of the model's context in tokens; null where the server does not say.
-export async function fetchContextLength(key: string, model: string | null): Promise<number | null> {
-  const query = model ? `?model=${encodeURIComponent(model)}` : '';
-  const props = await getJson(`props${query}`, key);
-  return asNumber(asObject(props['default_generation_settings'])['n_ctx']) ?? asNumber(props['n_ctx']);
+// What a server says of itself and of one of its models; null where it does not.
+export interface ServerFacts {
+  contextLength: number | null; // tokens
+  thinks: boolean | null;
+  sampling: Json; // the settings of requests that name none, under the API's names
+}
+
+export async function fetchFacts(key: string, model: string): Promise<ServerFacts> {
+  const props = await getJson(`props?model=${encodeURIComponent(model)}`, key);
+  const sampling = asObject(props['default_generation_settings']);
+  const about = asArray(props['models'])
+    .map(asObject)
+    .find(({ id }) => id === model);
+  const thinks = asObject(about?.['abilities'])['thinking'];
+  return {
+    contextLength: asNumber(sampling['n_ctx']) ?? asNumber(props['n_ctx']),
+    thinks: typeof thinks === 'boolean' ? thinks : null,
+    sampling,
+  };
 }
 
 function countsOf(usage: Json): TokenCounts | null {

@@ -9,7 +9,7 @@ import { brokenError, failureOf, ServerError } from '../server/failure.ts';
 import { apiKey } from '../storage/preferences.ts';
 import { conversation, put, shown } from './conversations.ts';
 import { spoken } from './notices.ts';
-import { askForModels, isGone, model, wantsKey } from './server.ts';
+import { askForFacts, askForModels, facts, isGone, model, wantsKey } from './server.ts';
 
 const SHOW_EVERY_MS = 30; // a fast model's tokens come more often than a screen can show
 const SAVE_EVERY_MS = 2_000;
@@ -198,6 +198,7 @@ async function run(id: string, message: Message): Promise<void> {
     await receivePatiently(id, reply, pathOf(started));
     spoken.value = 'The answer is complete';
     if (isGone.value) void askForModels();
+    if (!facts.value?.contextLength) void askForFacts();
   } catch (error) {
     noteFailure(reply, error);
   }

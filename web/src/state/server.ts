@@ -1,12 +1,12 @@
-// What is known of the server: its models, and how much the chosen one can hold.
+// What is known of the server: its models, and what the chosen one can do.
 import { computed, effect, signal } from '@preact/signals';
 import { failureOf } from '../server/failure.ts';
-import { fetchContextLength, fetchModels } from '../server/client.ts';
+import { fetchFacts, fetchModels, type ServerFacts } from '../server/client.ts';
 import { apiKey } from '../storage/preferences.ts';
 import { shown } from './conversations.ts';
 
 export const models = signal<readonly string[]>([]);
-export const contextLength = signal<number | null>(null);
+export const facts = signal<ServerFacts | null>(null);
 export const wantsKey = signal(false);
 export const isGone = signal(false);
 
@@ -28,15 +28,17 @@ export async function askForModels(): Promise<void> {
   }
 }
 
-// A server without /props is a server without a context meter.
-async function askForContextLength(name: string | null): Promise<void> {
-  const length = await fetchContextLength(apiKey.value, name).catch(() => null);
-  if (model.peek() === name) contextLength.value = length;
+// A server without /props is a server without a context meter; one that has not loaded the model yet says it later.
+export async function askForFacts(): Promise<void> {
+  const name = model.peek();
+  if (name === null) return;
+  const answer = await fetchFacts(apiKey.peek(), name).catch(() => null);
+  if (model.peek() === name) facts.value = answer;
 }
 
 export function watchServer(): void {
   void askForModels();
   effect(() => {
-    if (model.value) void askForContextLength(model.value);
+    if (model.value) void askForFacts();
   });
 }

@@ -58,7 +58,7 @@ function Waiting({ reply }: { reply: Reply }) {
         <i />
         <i />
       </span>
-      {waited >= 3 && <span>Reading what was said… {waited} s</span>}
+      {waited >= 3 && <span>Waiting for the first word… {waited} s</span>}
     </p>
   );
 }

@@ -6,7 +6,7 @@ import { pathOf } from '../chat/tree.ts';
 import { shown } from '../state/conversations.ts';
 import { notify } from '../state/notices.ts';
 import { replyIn, say, stop } from '../state/replies.ts';
-import { contextLength } from '../state/server.ts';
+import { facts } from '../state/server.ts';
 import { Icon, IconButton } from './icon.tsx';
 import { dropped, editing, suggested } from './intent.ts';
 import { countOf } from './numbers.ts';
@@ -47,7 +47,7 @@ function useFiles() {
 function Meter() {
   const reply = replyIn(shown.value.id);
   const usage = pathOf(shown.value).findLast((message) => message.usage?.promptTokens)?.usage;
-  const most = contextLength.value;
+  const most = facts.value?.contextLength;
   const used = usage ? usage.promptTokens + usage.tokens : 0;
   if (reply && reply.tokens.value > 0)
     return <span class="meter">{countOf(reply.tokens.value)} tokens…</span>;

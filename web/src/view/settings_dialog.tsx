@@ -4,7 +4,8 @@ import type { Settings } from '../chat/message.ts';
 import { toJson } from '../chat/transfer.ts';
 import { bringIn, isDraft, list, setSettings, shown } from '../state/conversations.ts';
 import { notify } from '../state/notices.ts';
-import { askForModels } from '../state/server.ts';
+import { asNumber } from '../server/json.ts';
+import { askForModels, facts } from '../state/server.ts';
 import { apiKey, defaults } from '../storage/preferences.ts';
 import { Dialog } from './dialog.tsx';
 import { settingsOpen } from './intent.ts';
@@ -13,6 +14,7 @@ type NumberName = { [K in keyof Settings]: Settings[K] extends number | null ? K
 
 interface NumberField {
   name: NumberName;
+  api?: string; // its name among the server's defaults
   label: string;
   hint: string;
   min: number;
@@ -21,10 +23,18 @@ interface NumberField {
 }
 
 const NUMBERS: NumberField[] = [
-  { name: 'temperature', label: 'Temperature', hint: '0: always the likeliest', min: 0, max: 2, step: 0.05 },
-  { name: 'topP', label: 'Top p', hint: '0 to 1', min: 0, max: 1, step: 0.01 },
-  { name: 'topK', label: 'Top k', hint: 'how many candidates', min: 0, max: 1000, step: 1 },
-  { name: 'minP', label: 'Min p', hint: '0 to 1', min: 0, max: 1, step: 0.01 },
+  {
+    name: 'temperature',
+    api: 'temperature',
+    label: 'Temperature',
+    hint: '0: always the likeliest',
+    min: 0,
+    max: 2,
+    step: 0.05,
+  },
+  { name: 'topP', api: 'top_p', label: 'Top p', hint: '0 to 1', min: 0, max: 1, step: 0.01 },
+  { name: 'topK', api: 'top_k', label: 'Top k', hint: 'how many candidates', min: 0, max: 1000, step: 1 },
+  { name: 'minP', api: 'min_p', label: 'Min p', hint: '0 to 1', min: 0, max: 1, step: 0.01 },
   { name: 'maxTokens', label: 'Longest answer', hint: 'in tokens', min: 1, max: 1_000_000, step: 1 },
   { name: 'seed', label: 'Seed', hint: 'same seed, same answer', min: 0, max: 4_294_967_295, step: 1 },
   { name: 'frequencyPenalty', label: 'Frequency penalty', hint: '-2 to 2', min: -2, max: 2, step: 0.1 },
@@ -34,6 +44,11 @@ const NUMBERS: NumberField[] = [
 interface Editing {
   settings: Settings;
   onChange: (settings: Settings) => void;
+}
+
+function placeholderOf({ api = '' }: NumberField): string {
+  const value = asNumber(facts.value?.sampling[api]);
+  return value === null ? 'default' : String(Number(value.toPrecision(4)));
 }
 
 function NumberInput({ field, settings, onChange }: Editing & { field: NumberField }) {
@@ -49,7 +64,7 @@ function NumberInput({ field, settings, onChange }: Editing & { field: NumberFie
       <input
         type="number"
         inputMode="decimal"
-        placeholder="default"
+        placeholder={placeholderOf(field)}
         {...{ min, max, step }}
         value={settings[name] ?? ''}
         onChange={change}
@@ -98,7 +113,7 @@ function SettingsForm({ settings, onChange }: Editing) {
         {NUMBERS.map((field) => (
           <NumberInput key={field.name} field={field} settings={settings} onChange={onChange} />
         ))}
-        <EffortSelect settings={settings} onChange={onChange} />
+        {facts.value?.thinks !== false && <EffortSelect settings={settings} onChange={onChange} />}
         <label class="field">
           <span>Stop at</span>
           <textarea rows={1} value={stops} onChange={(event) => setStops(event.currentTarget.value)} />
