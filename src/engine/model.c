@@ -83,6 +83,7 @@ static tern_status open_parts(tern_model *model, const char *path, const tern_mo
         .kernels = getenv("TERN_CPU"),
         .f32_activations = options->f32_activations,
     };
+    model->f32_activations = options->f32_activations;
     TRY(device_open(&device_options, &model->device));
     TRY(weights_load(model->file, &model->config, model->device, options->progress, options->progress_context,
                      &model->weights));

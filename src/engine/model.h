@@ -15,6 +15,7 @@ struct tern_model {
     struct device *device;
     struct weights *weights;
     struct decoder *decoder;
+    bool f32_activations; // as opened: logits, keys and values differ by it
 
     // The file's chat template. One that does not parse is remembered with its message: the model still runs.
     struct template *chat_template; // NULL: none, or broken

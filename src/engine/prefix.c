@@ -13,6 +13,7 @@ struct prefix {
     struct prefix_block **buckets; // of whole blocks; [n_buckets]
     size_t n_buckets;              // a power of two
     struct prefix_block *least_recent, *most_recent;
+    struct prefix_block *first_wanted, *last_wanted;
     uint8_t **spare; // slabs of blocks that are gone; [n_spare] of max_blocks
     int32_t n_spare;
 };
@@ -92,9 +93,9 @@ static uint64_t mix(uint64_t z)
     return z ^ z >> 31;
 }
 
-uint64_t prefix_hash(const struct prefix_block *parent, const tern_token *tokens)
+uint64_t prefix_hash(uint64_t before, const tern_token *tokens)
 {
-    uint64_t hash = parent->hash;
+    uint64_t hash = before;
     for (int i = 0; i < DEVICE_KV_BLOCK; i++)
         hash = mix(hash + 0x9e3779b97f4a7c15u + (uint64_t)(uint32_t)tokens[i]);
     return hash;
@@ -107,7 +108,7 @@ static struct prefix_block **bucket_of(const struct prefix *p, uint64_t hash)
 
 struct prefix_block *prefix_find(const struct prefix *p, const struct prefix_block *parent, const tern_token *tokens)
 {
-    uint64_t hash = prefix_hash(parent, tokens);
+    uint64_t hash = prefix_hash(parent->hash, tokens);
     struct prefix_block *block = *bucket_of(p, hash);
     while (block != NULL &&
            (block->hash != hash || block->parent != parent || memcmp(block->tokens, tokens, sizeof block->tokens) != 0))
@@ -173,6 +174,38 @@ struct prefix_block *prefix_search(const struct prefix_block *parent, const tern
     return best;
 }
 
+// ---- Blocks for the disk
+
+void prefix_want(struct prefix *p, struct prefix_block *block)
+{
+    if (block->wanted) return;
+    block->wanted = true;
+    block->next_wanted = NULL;
+    block->previous_wanted = p->last_wanted;
+    if (p->last_wanted != NULL) p->last_wanted->next_wanted = block;
+    p->last_wanted = block;
+    if (p->first_wanted == NULL) p->first_wanted = block;
+}
+
+struct prefix_block *prefix_first_wanted(const struct prefix *p)
+{
+    return p->first_wanted;
+}
+
+void prefix_unwant(struct prefix *p, struct prefix_block *block)
+{
+    if (!block->wanted) return;
+    block->wanted = false;
+    if (block->previous_wanted != NULL)
+        block->previous_wanted->next_wanted = block->next_wanted;
+    else
+        p->first_wanted = block->next_wanted;
+    if (block->next_wanted != NULL)
+        block->next_wanted->previous_wanted = block->previous_wanted;
+    else
+        p->last_wanted = block->previous_wanted;
+}
+
 // ---- Remembered blocks
 //
 // A block is remembered after those below it (they are released first, and whoever uses one of them uses it too), so
@@ -204,6 +237,7 @@ static void recall(struct prefix *p, struct prefix_block *block)
 // Takes a block that is on no list of users or remembered ones out of the tree; its slab becomes spare.
 static void discard(struct prefix *p, struct prefix_block *block)
 {
+    prefix_unwant(p, block);
     if (block->parent != NULL) {
         if (block->filled == DEVICE_KV_BLOCK) unindex_block(p, block);
         unlink_child(block);
@@ -306,7 +340,7 @@ static struct prefix_block *complete(struct prefix *p, struct prefix_block *bloc
         prefix_release(p, block);
         return twin;
     }
-    block->hash = prefix_hash(block->parent, block->tokens);
+    block->hash = prefix_hash(block->parent->hash, block->tokens);
     index_block(p, block);
     return block;
 }

@@ -17,15 +17,16 @@ struct prefix_block {
     int32_t n_tokens;            // of `tokens` that are known to come, >= filled
     int32_t filled;              // positions whose keys and values are there; 64: whole, and never changed again
     bool busy;                   // somebody is computing or reading the rest of n_tokens: waiting for it pays
-    bool prompt;                 // part of a prompt
-    bool stored;                 // on disk, or on the way there
+    bool loading;                // it is being read from disk
+    bool wanted;                 // to be written to disk
     tern_token tokens[DEVICE_KV_BLOCK];
     uint8_t *slab; // kv_cache_slab_bytes()
 
-    // The tree, newest child first; the chain of a bucket of whole blocks; the list of remembered ones.
+    // The tree, newest child first; the chain of a bucket of whole blocks; the lists of remembered and of wanted ones.
     struct prefix_block *first_child, *older, *newer;
     struct prefix_block *next_in_bucket;
     struct prefix_block *less_recent, *more_recent;
+    struct prefix_block *next_wanted, *previous_wanted;
 };
 
 // At most `max_blocks` blocks, whose memory is taken as they are made. Errors: NO_MEMORY.
@@ -63,8 +64,13 @@ void prefix_expect(struct prefix_block *block, const tern_token *tokens, int32_t
 // the same tokens was already there, that one.
 struct prefix_block *prefix_fill(struct prefix *prefix, struct prefix_block *block, int32_t n);
 
-// The hash that a block below `parent` with these tokens [64] has.
-uint64_t prefix_hash(const struct prefix_block *parent, const tern_token *tokens);
+// A whole block is to be written to disk. It is forgotten with the block.
+void prefix_want(struct prefix *prefix, struct prefix_block *block);
+struct prefix_block *prefix_first_wanted(const struct prefix *prefix); // wanted longest; NULL: none is
+void prefix_unwant(struct prefix *prefix, struct prefix_block *block);
+
+// The hash that a block with these tokens [64] has below one of the hash `before`.
+uint64_t prefix_hash(uint64_t before, const tern_token *tokens);
 
 // All tokens from the start to the end of a whole block: out[(index + 1) * 64].
 void prefix_tokens(const struct prefix_block *block, tern_token *out);

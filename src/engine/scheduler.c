@@ -1,13 +1,27 @@
+#include "engine/prefix_store.h"
 #include "engine/scheduler_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { DEFAULT_PARALLEL = 16, DEFAULT_QUEUE = 64, MAX_QUEUE = 1 << 14, MAX_BLOCKS = 1 << 24 };
 
 static const double DEFAULT_DELAY = 0.25;
+static const uint64_t DEFAULT_CACHE_BYTES = (uint64_t)8 << 30;
 
 // ---- Ends and statistics
+
+static void publish_disk(const struct scheduler *s, struct scheduler_stats *stats)
+{
+    if (s->store == NULL) return;
+    struct prefix_store_stats disk;
+    prefix_store_get_stats(s->store, &disk);
+    stats->disk_bytes = disk.bytes;
+    stats->disk_hits = disk.hits;
+    stats->disk_writes = disk.writes;
+    stats->disk_errors = disk.errors;
+}
 
 // Called by the thread with the mutex held.
 static void publish(struct scheduler *s)
@@ -24,6 +38,7 @@ static void publish(struct scheduler *s)
     stats->kv_bytes_limit = slab * (uint64_t)s->max_blocks;
     stats->kv_bytes_used = slab * (uint64_t)prefix_blocks(s->prefix);
     stats->kv_bytes_remembered = slab * (uint64_t)prefix_remembered(s->prefix);
+    publish_disk(s, stats);
     for (int32_t i = 0; i < s->n_active; i++) {
         const struct request *r = s->active[i];
         stats->slots[r->slot - s->slots] = (struct scheduler_slot){
@@ -73,6 +88,33 @@ void scheduler_end(struct scheduler *s, struct request *r, enum scheduler_end en
 
 // ---- The thread
 
+void scheduler_disturb(struct scheduler *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->disturbed = true;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+void scheduler_pause(struct scheduler *s)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 100000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&s->mutex);
+    if (!s->disturbed) pthread_cond_timedwait(&s->wake, &s->mutex, &until);
+    s->disturbed = false;
+    pthread_mutex_unlock(&s->mutex);
+}
+
+void slot_attach(struct slot *slot, struct prefix_block *block)
+{
+    kv_cache_put(slot->cache, slot->n_blocks, block->slab);
+    slot->blocks[slot->n_blocks++] = block;
+}
+
 static void end_cancelled(struct scheduler *s)
 {
     for (int32_t i = s->n_active - 1; i >= 0; i--)
@@ -117,11 +159,14 @@ static void *run(void *argument)
     struct scheduler *s = argument;
     bool idle = true;
     while (take_incoming(s, idle)) {
+        disk_collect(s);
         end_cancelled(s);
         queue_admit(s);
         idle = !step_run(s);
+        if (disk_write(s)) idle = false;
     }
     end_all(s);
+    disk_close(s);
     return NULL;
 }
 
@@ -151,6 +196,7 @@ static void set_options(struct scheduler *s, const struct scheduler_options *opt
     if (o->parallel == 0) o->parallel = DEFAULT_PARALLEL;
     o->queue = o->queue == 0 ? DEFAULT_QUEUE : o->queue < 0 ? 0 : o->queue;
     if (o->max_delay == 0) o->max_delay = DEFAULT_DELAY;
+    if (o->cache_dir_bytes == 0) o->cache_dir_bytes = DEFAULT_CACHE_BYTES;
     s->slab_bytes = kv_cache_slab_bytes(config, o->kv_type);
     uint64_t least = kv_cache_bytes(config, o->kv_type, o->context) / s->slab_bytes;
     uint64_t wanted = o->kv_bytes / s->slab_bytes;
@@ -177,6 +223,8 @@ static tern_status open_parts(struct scheduler *s)
     size_t n_logits = (size_t)s->options.parallel * (size_t)s->model->config.n_vocabulary;
     s->logits = malloc(n_logits * sizeof *s->logits);
     if (s->logits == NULL) return status_fail(TERN_NO_MEMORY, "no memory for logits");
+    TRY(disk_open(s));
+    s->options.cache_dir = s->options.model_path = NULL; // the caller's
     publish(s);
     int error = pthread_create(&s->thread, NULL, run, s);
     if (error != 0) return status_fail(TERN_NO_MEMORY, "cannot start the scheduler's thread: %s", strerror(error));
@@ -185,6 +233,7 @@ static tern_status open_parts(struct scheduler *s)
 
 static void free_scheduler(struct scheduler *s)
 {
+    prefix_store_close(s->store); // the thread that never began would have done it
     pool_close(s->pool);
     prefix_close(s->prefix);
     for (int32_t i = 0; i < s->options.parallel; i++) {

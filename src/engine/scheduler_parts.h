@@ -1,5 +1,5 @@
 // What the scheduler's files share. scheduler.c is what other threads call, and the thread; scheduler_queue.c says who
-// may begin and who must give way; scheduler_step.c is one step.
+// may begin and who must give way; scheduler_step.c is one step; scheduler_disk.c keeps prompts in a folder.
 #ifndef ENGINE_SCHEDULER_PARTS_H
 #define ENGINE_SCHEDULER_PARTS_H
 
@@ -7,6 +7,8 @@
 #include "engine/scheduler_request.h"
 
 #include <pthread.h>
+
+struct prefix_store;
 
 struct scheduler {
     struct tern_model *model;
@@ -17,8 +19,10 @@ struct scheduler {
 
     // The thread's own.
     struct prefix *prefix;
-    struct pool *pool;       // for drawing
-    struct request *waiting; // in no order
+    struct prefix_store *store; // NULL: no cache_dir
+    int32_t n_runs;             // of blocks that are being read
+    struct pool *pool;          // for drawing
+    struct request *waiting;    // in no order
     int32_t n_active;
     struct request *active[SCHEDULER_MAX_PARALLEL]; // ascending ids
     struct slot slots[SCHEDULER_MAX_PARALLEL];      // [options.parallel]
@@ -50,6 +54,13 @@ struct scheduler {
 void scheduler_end(struct scheduler *scheduler, struct request *request, enum scheduler_end end, tern_status status,
                    const char *message);
 
+// Tells the thread that something has changed. Any thread.
+void scheduler_disturb(struct scheduler *scheduler);
+// Sleeps until then, or for a tenth of a second. The thread.
+void scheduler_pause(struct scheduler *scheduler);
+
+void slot_attach(struct slot *slot, struct prefix_block *block);
+
 // ---- Queue
 
 // A submitted request waits for its turn.
@@ -68,5 +79,20 @@ void queue_remove(struct scheduler *scheduler, struct request *request);
 
 // Computes and draws once for everybody. False if there was nothing to compute.
 bool step_run(struct scheduler *scheduler);
+
+// ---- Disk. All of it does nothing without a cache_dir.
+
+// Errors: those of prefix_store_open().
+tern_status disk_open(struct scheduler *scheduler);
+// Writes what is to be written, for some seconds at most. Nobody may be in progress.
+void disk_close(struct scheduler *scheduler);
+// Begins to read the request's next whole blocks below `parent`; they are attached to it. False: they are not there.
+bool disk_find(struct scheduler *scheduler, struct request *request, struct prefix_block *parent);
+// Takes up what was read.
+void disk_collect(struct scheduler *scheduler);
+// A prompt was computed: its blocks are to be written, or were used again.
+void disk_keep_prompt(struct scheduler *scheduler, const struct request *request);
+// Hands one block over for writing. False: there is none, or the disk is busy.
+bool disk_write(struct scheduler *scheduler);
 
 #endif

@@ -15,12 +15,6 @@ static const double LONE_PROMPT_SECONDS = 0.5;
 
 // ---- Blocks
 
-static void attach(struct request *r, struct prefix_block *block)
-{
-    kv_cache_put(r->slot->cache, r->slot->n_blocks, block->slab);
-    r->slot->blocks[r->slot->n_blocks++] = block;
-}
-
 // The block in which tokens[computed] belongs; NULL if the request has none yet.
 static struct prefix_block *current_block(const struct request *r)
 {
@@ -51,13 +45,31 @@ static void wait_for(struct scheduler *s, struct request *r, const struct prefix
     r->waits = true;
     for (int32_t i = 0; i < s->n_active; i++) {
         struct request *other = s->active[i];
-        bool fills = other->slot->n_blocks > 0 && other->slot->blocks[other->slot->n_blocks - 1] == block;
+        bool fills = block->index < other->slot->n_blocks && other->slot->blocks[block->index] == block;
         if (fills && request_left(r) < other->wanted_by) other->wanted_by = request_left(r);
     }
 }
 
-// Shares, takes over or copies what others computed of the tokens at r->computed, which is where a block begins.
-// False: there is nothing. Otherwise a block was attached, or the request waits.
+// A block that begins with fewer tokens than could be used, or is not whole yet: waits for it, takes it over, or copies
+// what is there. False: none of these.
+static bool use_part(struct scheduler *s, struct request *r, struct prefix_block *block, int32_t overlap)
+{
+    if (overlap > block->filled) {
+        wait_for(s, r, block);
+        return true;
+    }
+    if (block->users == 0 && block->filled == overlap)
+        prefix_use(s->prefix, block);
+    else
+        block = overlap >= MIN_COPY ? prefix_copy(s->prefix, block, overlap) : NULL;
+    if (block == NULL) return false;
+    slot_attach(r->slot, block);
+    expect_tokens(r);
+    return true;
+}
+
+// Shares what others computed of the tokens at r->computed, which is where a block begins: in memory, on disk, or in
+// part. False: there is nothing. Otherwise blocks were attached, or the request waits.
 static bool find_block(struct scheduler *s, struct request *r)
 {
     const tern_token *tokens = r->tokens + r->computed;
@@ -68,23 +80,12 @@ static bool find_block(struct scheduler *s, struct request *r)
     if (usable == DEVICE_KV_BLOCK) block = prefix_find(s->prefix, parent, tokens);
     if (block != NULL) {
         prefix_use(s->prefix, block);
-        attach(r, block);
+        slot_attach(r->slot, block);
         return true;
     }
     block = prefix_search(parent, tokens, usable, &overlap);
-    if (block == NULL) return false;
-    if (overlap > block->filled) {
-        wait_for(s, r, block);
-        return true;
-    }
-    if (block->users == 0 && block->filled == overlap)
-        prefix_use(s->prefix, block);
-    else
-        block = overlap >= MIN_COPY ? prefix_copy(s->prefix, block, overlap) : NULL;
-    if (block == NULL) return false;
-    attach(r, block);
-    expect_tokens(r);
-    return true;
+    if (overlap < DEVICE_KV_BLOCK && disk_find(s, r, parent)) return true;
+    return block != NULL && use_part(s, r, block, overlap);
 }
 
 // A new block, for which younger requests give way. If there is none the request itself gives way, or ends.
@@ -95,10 +96,12 @@ static void make_block(struct scheduler *s, struct request *r)
         block = prefix_create(s->prefix, next_parent(s, r), r->slot->n_blocks);
     } while (block == NULL && queue_preempt_younger(s, r));
     if (block != NULL) {
-        attach(r, block);
+        slot_attach(r->slot, block);
         expect_tokens(r);
     } else if (s->n_active > 1) {
         queue_preempt(s, r);
+    } else if (s->n_runs > 0) {
+        r->waits = true; // blocks that are still being read for somebody who is gone
     } else {
         scheduler_end(s, r, SCHEDULER_END_ERROR, TERN_NO_MEMORY, "no memory for keys and values");
     }
@@ -126,6 +129,7 @@ static void settle(struct scheduler *s, struct request *r)
             return;
         }
         int32_t filled = block->index * DEVICE_KV_BLOCK + block->filled;
+        r->waits = block->loading;
         if (filled == r->computed) return;
         count_cached(s, r, filled - r->computed);
     }
@@ -156,7 +160,7 @@ static int32_t extend_blocks(struct scheduler *s, struct request *r, int32_t n)
     while (r->slot->n_blocks * DEVICE_KV_BLOCK < r->computed + n) {
         struct prefix_block *block = prefix_create(s->prefix, next_parent(s, r), r->slot->n_blocks);
         if (block == NULL) break;
-        attach(r, block);
+        slot_attach(r->slot, block);
         expect_tokens(r);
     }
     int32_t room = r->slot->n_blocks * DEVICE_KV_BLOCK - r->computed;
@@ -298,6 +302,7 @@ static void commit(struct scheduler *s, struct request *r)
         left -= n;
     }
     if (request_left(r) == 0) r->slot->blocks[r->slot->n_blocks - 1]->busy = false;
+    if (request_left(r) == 0 && r->n_generated == 0) disk_keep_prompt(s, r);
     if (r->pooling == SCHEDULER_POOL_MEAN)
         request_pool(r, hidden_row(s, r, r->first_row, true), r->n_rows);
     else if (r->pooling != SCHEDULER_POOL_NONE && request_left(r) == 0)

@@ -9,9 +9,12 @@
 // compared with the one alone, and the ones alone with what a session says.
 #include "engine/scheduler.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { N_REQUESTS = 40, MOST_PROMPT = 400, MOST_TOKENS = 90, N_TOP = 3 };
@@ -251,10 +254,63 @@ static int64_t run_together(tern_model *model, tern_kv_type type, const struct s
     }
     check(stats.active == 0 && stats.waiting == 0 && stats.kv_bytes_used == stats.kv_bytes_remembered,
           "something stayed in use", -1);
-    printf("%s: %d cancelled, %lld of %llu prompt tokens shared, %llu steps, %llu blocks read, %llu written\n",
-           setting->name, cancelled, (long long)cached, (unsigned long long)stats.prompt_tokens,
-           (unsigned long long)stats.steps, (unsigned long long)stats.disk_hits, (unsigned long long)stats.disk_writes);
+    printf("%s: %d cancelled, %lld of %llu prompt tokens shared, %llu steps", setting->name, cancelled,
+           (long long)cached, (unsigned long long)stats.prompt_tokens, (unsigned long long)stats.steps);
+    printf("; %llu blocks read, %llu written, %llu errors\n", (unsigned long long)stats.disk_hits,
+           (unsigned long long)stats.disk_writes, (unsigned long long)stats.disk_errors);
     return cached;
+}
+
+// ---- From disk
+
+// Breaks every third file, each in another way.
+static void break_files(const char *folder)
+{
+    DIR *files = opendir(folder);
+    int n = 0;
+    for (const struct dirent *entry; (entry = readdir(files)) != NULL;) {
+        char path[4096];
+        struct stat info;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || n++ % 3 != 0) continue;
+        int fd = open(path, O_RDWR);
+        char byte = 0;
+        off_t at = (off_t)pick((uint32_t)info.st_size);
+        if (n % 2 == 0) {
+            check(ftruncate(fd, at) == 0, "a file cannot be cut", -1);
+        } else {
+            check(pread(fd, &byte, 1, at) == 1, "a file cannot be read", -1);
+            byte = (char)(byte ^ 1 << pick(8));
+            check(pwrite(fd, &byte, 1, at) == 1, "a file cannot be written", -1);
+        }
+        close(fd);
+    }
+    closedir(files);
+}
+
+static void remove_folder(const char *folder)
+{
+    DIR *files = opendir(folder);
+    for (const struct dirent *entry; (entry = readdir(files)) != NULL;)
+        unlinkat(dirfd(files), entry->d_name, 0);
+    closedir(files);
+    rmdir(folder);
+}
+
+static void run_from_disk(tern_model *model, tern_kv_type type, const struct asked *asked, const struct answer *alone)
+{
+    char folder[] = "/tmp/tern-scheduler-XXXXXX";
+    check(mkdtemp(folder) != NULL, "no folder", -1);
+    struct setting setting = {.name = "first on disk", .parallel = 8, .blocks = 64, .cache_dir = folder};
+    run_together(model, type, &setting, asked, alone);
+    setting.name = "again from disk";
+    check(run_together(model, type, &setting, asked, alone) > 0, "nothing was read", -1);
+    setting = (struct setting){.name = "from disk, little memory", .parallel = 16, .blocks = 1, .cache_dir = folder};
+    run_together(model, type, &setting, asked, alone);
+    break_files(folder);
+    setting = (struct setting){.name = "from broken files", .parallel = 8, .blocks = 64, .cache_dir = folder};
+    run_together(model, type, &setting, asked, alone);
+    remove_folder(folder);
 }
 
 static tern_kv_type type_named(const char *name)
@@ -281,6 +337,7 @@ static void run_rounds(tern_model *model, tern_kv_type type, int rounds)
     for (int round = 0; round < rounds; round++)
         for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
             check(run_together(model, type, &settings[i], asked, alone) > 0, "nothing was shared", -1);
+    run_from_disk(model, type, asked, alone);
 }
 
 int main(int argc, char **argv)
