@@ -58,16 +58,18 @@ static tern_status open_calls(struct tool_request *t, struct constraint **out)
 {
     const struct generation_request *request = t->request;
     const char *name = request->tool_choice == TOOL_CHOICE_NAMED ? request->tool_name : NULL;
-    json_t *schema = tool_schema(t->style, request->tools, name, request->one_call, t->loose);
+    json_t *schema = tool_schema(t->style, request->tools, name, request->one_call || name != NULL, t->loose);
     return open_schema(t->vocabulary, schema, &t->options, out);
 }
 
-// Where a call begins and what comes after it. An answer that must be a call begins with one, unless it thinks first.
+// Where a call begins and what comes after it: the end of the answer or, where the style has a mark for each call,
+// another one. An answer that must be a call begins with one, unless it thinks first.
 static void set_marks(struct tool_request *t, const char *const *call_open, bool thinks)
 {
     const struct reply_style *style = t->style;
     struct constraint_options *options = &t->options;
-    bool must = t->request->tool_choice != TOOL_CHOICE_AUTO;
+    enum generation_tool_choice choice = t->request->tool_choice;
+    bool must = choice != TOOL_CHOICE_AUTO, one = t->request->one_call || choice == TOOL_CHOICE_NAMED;
     if (must && style->call_is_bare) return;
     options->triggers = call_open;
     options->n_triggers = 1;
@@ -75,7 +77,7 @@ static void set_marks(struct tool_request *t, const char *const *call_open, bool
     options->begins = must && !thinks;
     options->prefix = options->begins ? *call_open : NULL;
     options->suffix = style->call_close[0] == '\0' ? NULL : style->call_close;
-    options->repeat = !t->request->one_call && !style->call_is_list && !style->call_is_bare;
+    options->repeat = !one && !style->call_is_list && !style->call_is_bare;
 }
 
 tern_status tool_constraint_open(const struct constraint_vocabulary *vocabulary, const struct reply_style *style,

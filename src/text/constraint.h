@@ -3,8 +3,8 @@
 // answer's way through it.
 //
 // An answer may begin free: thinking before JSON, words before a tool call. Then `triggers` name the strings that end
-// the free part; the constrained part begins right behind the one found, and when it is complete (and `repeat` is set)
-// the answer is free again.
+// the free part; the constrained part begins right behind the one found, and when it is complete the answer ends (or,
+// if `repeat` is set, goes on with another trigger and another such part).
 #ifndef TEXT_CONSTRAINT_H
 #define TEXT_CONSTRAINT_H
 
@@ -21,7 +21,7 @@ void constraint_vocabulary_close(struct constraint_vocabulary *vocabulary); // N
 struct constraint_options {
     const char *const *triggers; // [n_triggers] UTF-8; none: constrained from the first byte
     size_t n_triggers;
-    bool repeat;        // after the constrained part: free again, until the next trigger. Otherwise: the answer ends
+    bool repeat;        // after the constrained part: the end, or few blanks, a trigger and another. Otherwise: the end
     bool must_trigger;  // the answer may not end before a trigger was found (tool_choice "required")
     const char *suffix; // must follow the constrained part ("</tool_call>"); NULL: nothing
     const char *prefix; // must come first of all, before the free part or the constrained part; NULL: nothing

@@ -5,7 +5,11 @@
 
 #include "text/constraint_memory.h"
 
-enum { MAX_TRIGGERS = 256, MAX_TRIGGER_BYTES = 4096 };
+enum {
+    MAX_TRIGGERS = 256,
+    MAX_TRIGGER_BYTES = 4096,
+    MAX_BLANKS = 3, // between constrained parts
+};
 
 // The free part is the automaton of Aho and Corasick (1975): a state for each beginning of a trigger, the longest one
 // that the text ends with.
@@ -119,20 +123,40 @@ static tern_status build_constrained(struct grammar *g, uint32_t rule, const str
     return grammar_call(g, rule, next, out);
 }
 
-// The first free part may differ from those after it: it may have to find a trigger.
+// Behind a constrained part, at the node `start`: the end, or a trigger and another, with a few blanks before either.
+static tern_status build_again(struct grammar *g, const struct constraint_options *options, uint32_t constrained,
+                               uint32_t start)
+{
+    uint32_t targets[MAX_TRIGGERS + 2], n_targets = 0, later = GRAMMAR_NONE;
+    struct byte_set blanks = {0};
+    byte_set_add(&blanks, ' ', ' ');
+    byte_set_add(&blanks, '\n', '\n');
+    targets[n_targets++] = grammar_end();
+    for (size_t i = 0; i < options->n_triggers; i++) {
+        const char *trigger = options->triggers[i];
+        TRY(grammar_literal(g, trigger, strlen(trigger), constrained, &targets[n_targets++]));
+    }
+    TRY(grammar_split(g, targets, n_targets, &later));
+    for (int i = 1; i < MAX_BLANKS; i++) {
+        TRY(grammar_bytes(g, &blanks, later, &targets[n_targets]));
+        TRY(grammar_split(g, targets, n_targets + 1, &later));
+    }
+    TRY(grammar_bytes(g, &blanks, later, &targets[n_targets]));
+    return grammar_split_fill(g, start, targets, n_targets + 1);
+}
+
 static tern_status build_triggered(struct grammar *g, struct search *s, uint32_t rule,
                                    const struct constraint_options *options, uint32_t *out, uint32_t *free_part)
 {
-    uint32_t first, later = grammar_end(), constrained;
+    uint32_t start, later = grammar_end(), constrained;
     TRY(build_search(s, options));
-    TRY(grammar_split_later(g, &first));
-    if (options->repeat) later = first;
-    if (options->repeat && options->must_trigger) TRY(grammar_split_later(g, &later));
+    TRY(grammar_split_later(g, &start));
+    if (options->repeat) TRY(grammar_split_later(g, &later));
     TRY(build_constrained(g, rule, options, later, &constrained));
-    TRY(build_free_part(g, s, first, constrained, !options->must_trigger));
-    if (options->repeat && options->must_trigger) TRY(build_free_part(g, s, later, constrained, true));
-    *out = options->begins ? constrained : first;
-    *free_part = !options->must_trigger ? first : options->repeat ? later : GRAMMAR_NONE;
+    if (options->repeat) TRY(build_again(g, options, constrained, later));
+    TRY(build_free_part(g, s, start, constrained, !options->must_trigger));
+    *out = options->begins ? constrained : start;
+    *free_part = options->must_trigger ? GRAMMAR_NONE : start;
     return TERN_OK;
 }
 
