@@ -410,15 +410,14 @@ static bool write_fully(int fd, const void *data, size_t size)
     return true;
 }
 
-// Later blocks count as used a little earlier: without the blocks before it one is worth nothing.
+// A block counts as used one second earlier for every block before it, without which it is worth nothing: whatever is
+// removed first, it is the end of a text.
 static void set_age(struct prefix_store *store, const char *name, int32_t index)
 {
     struct timespec times[2];
-    clock_gettime(CLOCK_REALTIME, &times[1]);
-    int64_t ns = (int64_t)times[1].tv_nsec - (int64_t)index * 1000;
-    times[1].tv_sec -= ns < 0 ? 1 : 0; // an index is below 2^20
-    times[1].tv_nsec = (long)(ns < 0 ? ns + 1000000000 : ns);
-    times[0] = times[1];
+    clock_gettime(CLOCK_REALTIME, &times[0]);
+    times[0].tv_sec -= index;
+    times[1] = times[0];
     utimensat(store->folder, name, times, AT_SYMLINK_NOFOLLOW);
 }
 
@@ -440,7 +439,7 @@ static bool write_file(struct prefix_store *store, const struct copy *copy, cons
                    write_fully(fd, copy->tokens, (size_t)copy->n_tokens * sizeof *copy->tokens) &&
                    write_fully(fd, copy->slab, store->options.slab_bytes);
     written = close(fd) == 0 && written;
-    if (written) set_age(store, temporary, copy->n_tokens / BLOCK);
+    if (written) set_age(store, temporary, copy->n_tokens / BLOCK - 1);
     written = written && renameat(store->folder, temporary, store->folder, name) == 0;
     if (!written) unlinkat(store->folder, temporary, 0);
     return written;
@@ -477,7 +476,7 @@ static void touch_file(struct prefix_store *store, struct touch touch)
 {
     char name[NAME_BYTES];
     name_file(store, touch.hash, name);
-    set_age(store, name, touch.index + 1);
+    set_age(store, name, touch.index);
 }
 
 // Takes the next thing to do; called with the mutex held. False: there is nothing.

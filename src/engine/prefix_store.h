@@ -50,7 +50,7 @@ struct prefix_read *prefix_store_take(struct prefix_store *store); // one that i
 // dropped.
 bool prefix_store_write(struct prefix_store *store, uint64_t hash, int32_t index, const tern_token *tokens,
                         const uint8_t *slab);
-// A block was used again: its file becomes the most recent, those of later blocks a little less.
+// A block was used again: its file becomes recent, the more so the nearer it is to the start.
 void prefix_store_touch(struct prefix_store *store, uint64_t hash, int32_t index);
 
 struct prefix_store_stats {

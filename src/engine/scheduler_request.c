@@ -154,7 +154,6 @@ static void find_top(const float *logits, int32_t n_vocabulary, int32_t n, struc
         if (count < n || logit > draw->top[n - 1].logprob) insert_top(draw->top, n, &count, i, logit);
     }
     draw->token.n_top = count;
-    draw->token.top = draw->top;
 }
 
 static float highest(const float *logits, int32_t n)
@@ -219,7 +218,7 @@ static tern_status draw_answer(struct request *r, struct draw *draw)
 void request_draw(struct request *r)
 {
     struct draw *draw = &r->draw;
-    draw->token = (struct scheduler_token){0};
+    draw->token = (struct scheduler_token){.top = draw->top};
     draw->ends = draw->complete = false;
     draw->status = draw_answer(r, draw);
     // The message belongs to this thread; the scheduler's will tell it.

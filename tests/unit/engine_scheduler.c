@@ -3,6 +3,7 @@
 // tests/identity/scheduler.c.
 #include "engine/scheduler.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -474,6 +475,42 @@ static void embeddings_leave_nothing_behind(void **state)
     close_scheduler(&r);
 }
 
+// ---- Disk
+
+static void prompts_survive_a_restart(void **state)
+{
+    (void)state;
+    struct recorder r;
+    static struct run run;
+    char folder[] = "/tmp/tern-scheduler-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    struct scheduler_options options = {.cache_dir = folder, .model_path = MODEL};
+    const int32_t expected[] = {0, 256, 0, 256}; // whole blocks of 300 tokens; nothing of another type's
+    for (int i = 0; i < 4; i++) {
+        options.kv_type = i == 2 ? TERN_KV_Q8_0 : TERN_KV_F16;
+        open_scheduler(&r, &options);
+        submit(&r, &run, letters(300, 0));
+        await_end(&run);
+        assert_int_equal(run.result.n_cached, expected[i]);
+        assert_int_equal(stats_of(&r).disk_hits, expected[i] / 64);
+        close_scheduler(&r);
+    }
+    open_scheduler(&r, &(struct scheduler_options){.cache_dir = folder, .model_path = "golden/greedy.c"});
+    submit(&r, &run, letters(300, 0)); // the same model, it seems, but from another file
+    await_end(&run);
+    assert_int_equal(run.result.n_cached, 0);
+    assert_int_equal(stats_of(&r).disk_errors, 0);
+    close_scheduler(&r);
+
+    DIR *files = opendir(folder);
+    int n = 0;
+    for (const struct dirent *entry; (entry = readdir(files)) != NULL;)
+        n += unlinkat(dirfd(files), entry->d_name, 0) == 0;
+    closedir(files);
+    assert_int_equal(n, 3 * 4);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 // ---- Turns
 
 // One place. A client that brought much gives way to those that brought little.
@@ -781,6 +818,7 @@ int main(void)
         cmocka_unit_test(one_prompt_for_many_answers_is_computed_once),
         cmocka_unit_test(the_next_turn_begins_with_the_last_answer),
         cmocka_unit_test(embeddings_leave_nothing_behind),
+        cmocka_unit_test(prompts_survive_a_restart),
         cmocka_unit_test(clients_take_turns),
         cmocka_unit_test(a_short_prompt_does_not_wait_for_a_long_one),
         cmocka_unit_test(prompts_leave_time_for_answers),
