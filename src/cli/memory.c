@@ -66,40 +66,56 @@ static void shorten(struct memory_plan *plan, const struct config *config)
             (int)config->context);
 }
 
-static void tell(const char *name, const struct memory_plan *plan, bool quiet)
+// `rough`: the plan is a bound.
+static void tell(const char *name, const struct memory_plan *plan, bool rough, bool quiet)
 {
     uint64_t from_disk = memory_plan_from_disk(plan);
     if (from_disk > 0)
         fprintf(stderr, "tern: %s runs from disk: %.2f of its %.2f GiB of weights find no room in memory\n", name,
                 gib(from_disk), gib(plan->copied + plan->mapped));
     else if (!quiet && terminal_is(stderr))
-        fprintf(stderr, "%s%.2f GiB of memory needed, this machine can spare %.2f%s\n",
-                terminal_style(stderr, STYLE_DIM), gib(memory_plan_total(plan)), gib(memory_spare(&plan->memory)),
-                terminal_style(stderr, STYLE_PLAIN));
+        fprintf(stderr, "%s%s%.2f GiB of memory needed, this machine can spare %.2f%s\n",
+                terminal_style(stderr, STYLE_DIM), rough ? "up to " : "", gib(memory_plan_total(plan)),
+                gib(memory_spare(&plan->memory)), terminal_style(stderr, STYLE_PLAIN));
 }
 
-static int check(const char *name, struct memory_plan *plan, const struct config *config, bool quiet, int *context)
+// Measuring looks at some types' scales, all over the file. Where there is plenty a bound will do: tiles take a third
+// more than the file at most.
+static struct memory_plan bound_plan(const struct gguf_file *file, const struct config *config, tern_kv_type kv_type,
+                                     int32_t context, const struct machine_memory *memory)
 {
-    if (*context == 0) shorten(plan, config);
-    if (!memory_plan_fits(plan)) return refuse(name, plan, config);
-    *context = plan->context;
-    tell(name, plan, quiet);
+    return (struct memory_plan){.copied = file->file_bytes + file->file_bytes / 3,
+                                .cache = kv_cache_bytes(config, kv_type, context),
+                                .working = memory_working_bytes(config),
+                                .context = context,
+                                .kv_type = kv_type,
+                                .memory = *memory};
+}
+
+static int check(const char *name, const struct gguf_file *file, tern_kv_type kv_type, bool quiet, int *context)
+{
+    struct config config;
+    struct machine_memory memory = machine_memory("");
+    if (memory.total == 0 || config_read(file, &config) != TERN_OK || *context > config.context) return EXIT_OK;
+    int32_t length = *context > 0 ? *context : config.context;
+    struct memory_plan plan = bound_plan(file, &config, kv_type, length, &memory);
+    bool rough = memory_plan_fits(&plan);
+    if (!rough) {
+        if (memory_plan_make(file, &config, kv_type, length, &memory, &plan) != TERN_OK) return EXIT_OK;
+        if (*context == 0) shorten(&plan, &config);
+        if (!memory_plan_fits(&plan)) return refuse(name, &plan, &config);
+    }
+    *context = plan.context;
+    tell(name, &plan, rough, quiet);
     return EXIT_OK;
 }
 
 int memory_prepare(const char *name, tern_kv_type kv_type, bool quiet, int *context)
 {
     struct gguf_file *file;
-    struct config config;
-    struct memory_plan plan;
-    struct machine_memory memory = machine_memory("");
     int code = loading_open_file(name, &file);
     if (code != EXIT_OK) return code;
-    if (memory.total > 0 && config_read(file, &config) == TERN_OK && *context <= config.context) {
-        int32_t length = *context > 0 ? *context : config.context;
-        if (memory_plan_make(file, &config, kv_type, length, &memory, &plan) == TERN_OK)
-            code = check(name, &plan, &config, quiet, context);
-    }
+    code = check(name, file, kv_type, quiet, context);
     gguf_close(file);
     return code;
 }
