@@ -1,7 +1,7 @@
 // Whether two sets of schemas have no value in common, as far as that can be shown.
 #include "text/constraint_schema.h"
 
-enum { MAX_DEPTH = 6, MAX_EFFORT = 200000 };
+enum { MAX_DEPTH = 6 };
 
 static tern_status disjoint_sets(struct schema_compiler *c, const struct schema_set *a, const struct schema_set *b,
                                  int depth, bool *disjoint)
@@ -132,7 +132,8 @@ tern_status schema_disjoint(struct schema_compiler *c, const struct schema_set *
     bool impossible_a, impossible_b;
     struct facts *facts;
     *disjoint = false;
-    if (depth > MAX_DEPTH || ++c->comparisons > MAX_EFFORT) return TERN_OK;
+    if (depth > MAX_DEPTH) return TERN_OK;
+    TRY(arena_charge(c->arena, 100));
     TRY(schema_expand(c, a, &all_a, &impossible_a));
     TRY(schema_expand(c, b, &all_b, &impossible_b));
     if (impossible_a || impossible_b) return *disjoint = true, TERN_OK;

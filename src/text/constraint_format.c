@@ -23,21 +23,22 @@
     ":){1,4}(:" HEX "){1,3}|(" HEX ":){1,3}(:" HEX "){1,4}|(" HEX ":){1,2}(:" HEX "){1,5}|" HEX ":(:" HEX              \
     "){1,6}|:((:" HEX "){1,7}|:))"
 
-// RFC 1123: labels of letters, digits and inner hyphens; the last one begins with a letter, so that it is no address.
-#define LABEL    "[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?"
-#define TOP      "[A-Za-z]([A-Za-z0-9]{0,20}[A-Za-z0-9])?"
-#define HOSTNAME "(" LABEL "\\.){0,5}" TOP
+// RFC 1123: labels of letters, digits and inner hyphens; the last one is of letters, so that it is no address.
+#define LABEL    "[A-Za-z0-9]{1,20}(-[A-Za-z0-9]{1,20})?"
+#define TOP      "[A-Za-z]{2,20}"
+#define HOSTNAME "(" LABEL "\\.){0,4}" TOP
 
 // RFC 5321: a dot-atom and a host name.
 #define ATOM  "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,20}"
-#define EMAIL ATOM "(\\." ATOM "){0,2}@(" LABEL "\\.){1,4}" TOP
+#define EMAIL ATOM "(\\." ATOM "){0,2}@(" LABEL "\\.){1,3}" TOP
 
-// RFC 3986. Hosts are names or IPv4 addresses.
+// RFC 3986, with names or IPv4 addresses as hosts, and no users.
 #define PCHAR     "([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
 #define SEGMENTS  "(/" PCHAR "*)*"
 #define QUERY     "(\\?(" PCHAR "|[/?])*)?(#(" PCHAR "|[/?])*)?"
-#define AUTHORITY "//([A-Za-z0-9._~-]+@)?" HOSTNAME "(:[1-9][0-9]{0,3})?"
-#define URI       "[A-Za-z][A-Za-z0-9+.-]{0,20}:(" AUTHORITY SEGMENTS "|/?" PCHAR "+" SEGMENTS ")" QUERY
+#define HOST      "[A-Za-z0-9]+([.-][A-Za-z0-9]+)*"
+#define AUTHORITY "//" HOST "(:[1-9][0-9]{0,3})?"
+#define URI       "[A-Za-z][A-Za-z0-9+.-]*:(" AUTHORITY SEGMENTS "|/?" PCHAR "+" SEGMENTS ")" QUERY
 #define RELATIVE  "(" AUTHORITY SEGMENTS "|/(" PCHAR "+" SEGMENTS ")?|[A-Za-z0-9._~-]+" SEGMENTS ")" QUERY
 
 // ISO 8601 as RFC 3339's appendix A has it.

@@ -83,9 +83,7 @@ static tern_status allowed_names(struct schema_compiler *c, const struct facts *
         TRY(schema_set_add(c, &names, schema, SCHEMA_WHOLE));
     }
     if (names.count > 0) return schema_set_strings(c, &names, 0, out);
-    if (c->any_key.n_states == 0) TRY(regex_any(c->arena, 0, GRAMMAR_MANY, &c->any_key));
-    *out = c->any_key;
-    return TERN_OK;
+    return schema_any_string(c, out);
 }
 
 static tern_status read_named(struct schema_compiler *c, const struct facts *f, const struct regular *names, bool any,

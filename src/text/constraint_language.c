@@ -51,18 +51,28 @@ static tern_status subtract_excluded(struct schema_compiler *c, const struct fac
     return TERN_OK;
 }
 
+tern_status schema_any_string(struct schema_compiler *c, struct regular *out)
+{
+    if (c->any_string.n_states == 0) TRY(regex_any(c->arena, &c->any_string));
+    *out = c->any_string;
+    return TERN_OK;
+}
+
 tern_status schema_strings(struct schema_compiler *c, const struct facts *f, struct regular *out)
 {
-    bool bounded = f->min_length > 0 || f->max_length != GRAMMAR_MANY;
+    struct regular any, both;
     *out = (struct regular){.n_states = 0};
     if (!(f->types & TYPE_STRING)) return TERN_OK;
     if (f->n_values > 0) return listed_values(c, f, JSON_STRING, out);
     if (f->max_length < f->min_length) return TERN_OK;
-    if (f->n_patterns == 0 || bounded) TRY(regex_any(c->arena, f->min_length, f->max_length, out));
-    if (f->n_patterns > 0 && !bounded) *out = *f->patterns[0];
-    for (size_t i = bounded ? 0 : 1; i < f->n_patterns; i++) {
-        struct regular both;
+    TRY(schema_any_string(c, &any));
+    *out = f->n_patterns > 0 ? *f->patterns[0] : any;
+    for (size_t i = 1; i < f->n_patterns; i++) {
         TRY(regular_intersect(c->arena, out, f->patterns[i], &both));
+        *out = both;
+    }
+    if (f->min_length > 0 || f->max_length != GRAMMAR_MANY) {
+        TRY(regular_count(c->arena, out, &any, f->min_length, f->max_length, &both));
         *out = both;
     }
     return subtract_excluded(c, f, JSON_STRING, out);

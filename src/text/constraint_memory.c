@@ -38,14 +38,14 @@ static tern_status add_block(struct arena *arena, size_t bytes)
 
 tern_status arena_alloc(struct arena *arena, size_t count, size_t size, void *out)
 {
-    size_t limit = arena->limit ? arena->limit : ARENA_LIMIT, align = sizeof(max_align_t);
-    if (size && count > (limit - arena->used) / size)
-        return status_fail(TERN_LIMIT, "constraint: compiling it takes more than %zu MiB", limit >> 20);
+    size_t align = sizeof(max_align_t);
+    if (size && count > (ARENA_LIMIT - arena->used) / size)
+        return status_fail(TERN_LIMIT, "constraint: compiling it takes more than %d MiB", ARENA_LIMIT >> 20);
     size_t bytes = (count * size + align - 1) / align * align;
     if (!arena->blocks || arena->blocks->size - arena->blocks->used < bytes) TRY(add_block(arena, bytes));
     void *result = (char *)arena->blocks->data + arena->blocks->used;
     arena->blocks->used += bytes;
-    arena->used += bytes < limit - arena->used ? bytes : limit - arena->used;
+    arena->used += bytes < ARENA_LIMIT - arena->used ? bytes : ARENA_LIMIT - arena->used;
     memset(result, 0, bytes);
     memcpy(out, &result, sizeof result);
     return TERN_OK;
@@ -58,5 +58,12 @@ void arena_free(struct arena *arena)
         free(arena->blocks);
         arena->blocks = next;
     }
-    arena->used = 0;
+    *arena = (struct arena){0};
+}
+
+tern_status arena_charge(struct arena *arena, size_t steps)
+{
+    arena->effort += steps < ARENA_EFFORT ? steps : ARENA_EFFORT;
+    if (arena->effort <= ARENA_EFFORT) return TERN_OK;
+    return status_fail(TERN_LIMIT, "constraint: compiling it takes too long");
 }

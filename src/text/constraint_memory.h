@@ -11,15 +11,18 @@ tern_status constraint_grow(void *items, size_t *capacity, size_t count, size_t 
 // Everything is freed at once; nothing before. All zero is a valid empty arena.
 struct arena {
     struct arena_block *blocks;
-    size_t used;  // bytes handed out
-    size_t limit; // most bytes; 0: ARENA_LIMIT
+    size_t used;   // bytes handed out
+    size_t effort; // steps taken, see arena_charge()
 };
 
-enum { ARENA_LIMIT = 256 << 20 };
+enum { ARENA_LIMIT = 256 << 20, ARENA_EFFORT = 30000000 };
 
 // Zeroed bytes, aligned for anything. Errors: NO_MEMORY, LIMIT.
 tern_status arena_alloc(struct arena *arena, size_t count, size_t size, void *out);
 void arena_free(struct arena *arena);
+
+// Counts steps of a compilation, of whatever kind: LIMIT if there are too many (ARENA_EFFORT: about a second).
+tern_status arena_charge(struct arena *arena, size_t steps);
 
 // A hash of 64 bits (Vigna's splitmix64 finaliser).
 static inline uint64_t constraint_hash(uint64_t x)

@@ -5,7 +5,7 @@
 #include "text/constraint_product.h"
 #include "text/constraint_regular.h"
 
-enum { MAX_NODES = 1 << 20, MAX_EFFORT = 50000000 };
+enum { MAX_NODES = 1 << 20 };
 
 // ---- Construction ---------------------------------------------------------------------------------------------------
 
@@ -74,9 +74,28 @@ struct subsets {
     struct subset *sets;
     uint32_t *members, *table;    // hash table: state + 1, 0: empty
     uint32_t *seen, *work, *list; // [n_nodes] each: the search's stamp, what is to be followed, what was found
-    uint32_t stamp, n_work, n_list;
+    uint32_t *ends;               // [n_nodes] found, to be followed at the end of the text only
+    uint32_t *known;              // [n_nodes] state of the subset that follows from one node, + 1; 0: not known
+    bool *useful;                 // [n_nodes] the end can be reached from here, once a byte was read
+    uint32_t stamp, n_work, n_list, n_ends;
     size_t n_members, sets_room, members_room, table_room, effort;
 };
+
+// A fixed point; most nodes come behind those that they lead to, so that few rounds are needed.
+static void find_useful(struct subsets *s)
+{
+    bool changed = true;
+    while (changed) {
+        changed = false;
+        for (uint32_t i = 0; i < s->nfa->n_nodes; i++) {
+            const struct nfa_node *node = &s->nfa->nodes[i];
+            bool useful = node->kind == NFA_ACCEPT || (node->kind != NFA_START && s->useful[node->a]) ||
+                          (node->kind == NFA_SPLIT && s->useful[node->b]);
+            if (node->kind == NFA_BYTES && node->low > node->high) useful = false;
+            if (useful && !s->useful[i]) s->useful[i] = changed = true;
+        }
+    }
+}
 
 static void push(struct subsets *s, uint32_t node)
 {
@@ -85,20 +104,44 @@ static void push(struct subsets *s, uint32_t node)
     s->work[s->n_work++] = node;
 }
 
-// Follows all steps without a byte from what was pushed. Nodes that take a byte are listed. True: the end was reached.
-static bool follow(struct subsets *s, bool at_start, bool at_end)
+// Follows one node without a byte. Nodes that take a byte are listed, those that wait for the end are put aside.
+// True: it is the end.
+static bool follow_node(struct subsets *s, uint32_t number, bool at_start, bool at_end)
+{
+    const struct nfa_node *node = &s->nfa->nodes[number];
+    s->effort++;
+    switch (node->kind) {
+    case NFA_ACCEPT:
+        return true;
+    case NFA_BYTES:
+        if (s->useful[number] && !at_end) s->list[s->n_list++] = number;
+        return false;
+    case NFA_END:
+        if (at_end)
+            push(s, node->a);
+        else
+            s->ends[s->n_ends++] = number;
+        return false;
+    default:
+        if (node->kind == NFA_SPLIT) push(s, node->b);
+        if (node->kind == NFA_SPLIT || at_start) push(s, node->a);
+        return false;
+    }
+}
+
+// Follows all that was pushed. True: the text may end here.
+static bool follow(struct subsets *s, bool at_start)
 {
     bool accepts = false;
-    s->n_list = 0;
+    s->n_list = s->n_ends = 0;
     while (s->n_work > 0) {
-        uint32_t number = s->work[--s->n_work];
-        const struct nfa_node *node = &s->nfa->nodes[number];
-        s->effort++;
-        if (node->kind == NFA_ACCEPT) accepts = true;
-        if (node->kind == NFA_BYTES) s->list[s->n_list++] = number;
-        if (node->kind == NFA_SPLIT) push(s, node->b);
-        if (node->kind == NFA_SPLIT || (node->kind == NFA_START && at_start) || (node->kind == NFA_END && at_end))
-            push(s, node->a);
+        accepts |= follow_node(s, s->work[--s->n_work], at_start, false);
+    }
+    for (uint32_t i = 0; i < s->n_ends; i++) {
+        push(s, s->nfa->nodes[s->ends[i]].a);
+    }
+    while (s->n_work > 0) {
+        accepts |= follow_node(s, s->work[--s->n_work], at_start, true);
     }
     return accepts;
 }
@@ -141,7 +184,6 @@ static tern_status widen_table(struct subsets *s)
 // The state of the listed nodes.
 static tern_status enter_subset(struct subsets *s, bool accepts, uint32_t *out)
 {
-    if (s->effort > MAX_EFFORT) return status_fail(TERN_LIMIT, "constraint: a pattern takes too long to compile");
     TRY(widen_table(s));
     qsort(s->list, s->n_list, sizeof *s->list, compare_numbers);
     uint32_t *slot = find_subset(s, s->list, s->n_list, accepts);
@@ -163,24 +205,29 @@ static tern_status enter_subset(struct subsets *s, bool accepts, uint32_t *out)
 static void push_targets(struct subsets *s, const struct subset *set, int byte)
 {
     s->stamp++;
+    s->effort += set->count / 4;
     for (uint32_t i = 0; i < set->count; i++) {
         const struct nfa_node *node = &s->nfa->nodes[s->members[set->first + i]];
-        if (byte >= node->low && byte <= node->high) push(s, node->a);
+        if (byte >= node->low && byte <= node->high && s->useful[node->a]) push(s, node->a);
     }
 }
 
-// All bytes of an interval lead to the same subset: one of them is tried.
+// All bytes of an interval lead to the same subset: one of them is tried. Most often they lead to one node, such as the
+// one behind a character, whose subset is known already.
 static tern_status step_interval(struct subsets *s, uint32_t state, int low, int high)
 {
     struct subset set = s->sets[state];
-    uint32_t to;
     push_targets(s, &set, low);
     if (s->n_work == 0) return TERN_OK;
-    bool accepts = follow(s, false, true);
-    push_targets(s, &set, low);
-    follow(s, false, false);
+    uint32_t only = s->n_work == 1 ? s->work[0] : UINT32_MAX, to;
+    if (only != UINT32_MAX && s->known[only]) {
+        s->n_work = 0;
+        return automaton_edge(&s->made, state, (uint8_t)low, (uint8_t)high, s->known[only] - 1);
+    }
+    bool accepts = follow(s, false);
     if (s->n_list == 0 && !accepts) return TERN_OK;
     TRY(enter_subset(s, accepts, &to));
+    if (only != UINT32_MAX) s->known[only] = to + 1;
     return automaton_edge(&s->made, state, (uint8_t)low, (uint8_t)high, to);
 }
 
@@ -207,15 +254,18 @@ static tern_status run_subsets(struct subsets *s, uint32_t start)
     TRY(arena_alloc(s->nfa->arena, s->nfa->n_nodes, sizeof *s->seen, &s->seen));
     TRY(arena_alloc(s->nfa->arena, s->nfa->n_nodes, sizeof *s->work, &s->work));
     TRY(arena_alloc(s->nfa->arena, s->nfa->n_nodes, sizeof *s->list, &s->list));
+    TRY(arena_alloc(s->nfa->arena, s->nfa->n_nodes, sizeof *s->ends, &s->ends));
+    TRY(arena_alloc(s->nfa->arena, s->nfa->n_nodes, sizeof *s->known, &s->known));
+    TRY(arena_alloc(s->nfa->arena, s->nfa->n_nodes, sizeof *s->useful, &s->useful));
+    find_useful(s);
     s->stamp++;
     push(s, start);
-    bool accepts = follow(s, true, true);
-    s->stamp++;
-    push(s, start);
-    follow(s, true, false);
+    bool accepts = follow(s, true);
     TRY(enter_subset(s, accepts, &first));
     for (uint32_t state = 0; state < s->made.n_states; state++) {
         TRY(step_subset(s, state));
+        TRY(arena_charge(s->nfa->arena, s->effort + 16));
+        s->effort = 0;
     }
     return TERN_OK;
 }

@@ -3,8 +3,6 @@
 
 #include "text/constraint_schema.h"
 
-enum { MAX_EFFORT = 100000000 }; // values and bytes looked at
-
 static int hex_value(char c)
 {
     if (c >= '0' && c <= '9') return c - '0';
@@ -105,9 +103,7 @@ tern_status schema_resolve(struct schema_compiler *c, const struct json *ref, co
     TRY(unescape_uri(c, text + 1, length - 1, &name, &n));
     if (n == 0) return *out = c->root, TERN_OK;
     bool is_pointer = name[0] == '/';
-    c->effort += is_pointer ? n : c->n_values;
-    if (c->effort > MAX_EFFORT)
-        return status_fail(TERN_LIMIT, "schema, %s: following references takes too long", json_where(ref).text);
+    TRY(arena_charge(c->arena, is_pointer ? n : c->n_values));
     *out = is_pointer ? follow_pointer(c->root, name, n) : find_anchor(c->root, name, n);
     return *out ? TERN_OK : schema_invalid(ref, "a reference to something in the schema");
 }

@@ -11,8 +11,8 @@
 // INVALID (what was expected, at which character), LIMIT, NO_MEMORY.
 tern_status regex_compile(struct arena *arena, const char *pattern, size_t length, struct regular *out);
 
-// The body of any JSON string of min..max characters, written in that one way; max may be GRAMMAR_MANY.
-tern_status regex_any(struct arena *arena, uint32_t min, uint32_t max, struct regular *out);
+// The body of any JSON string, written in that one way.
+tern_status regex_any(struct arena *arena, struct regular *out);
 
 // One character of the sorted set in that writing, then `next`. NUL is left out: many readers stumble over it.
 tern_status nfa_characters(struct nfa *nfa, const struct character_set *set, uint32_t next, uint32_t *out);

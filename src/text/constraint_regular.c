@@ -127,7 +127,7 @@ static tern_status widen_table(struct pairs *p)
     return TERN_OK;
 }
 
-static tern_status enter_pair(struct pairs *p, uint32_t a, uint32_t b, uint32_t *out)
+static tern_status enter_pair(struct pairs *p, uint32_t a, uint32_t b, bool accepts, uint32_t *out)
 {
     uint64_t pair = (uint64_t)a << 32 | b;
     TRY(widen_table(p));
@@ -136,9 +136,8 @@ static tern_status enter_pair(struct pairs *p, uint32_t a, uint32_t b, uint32_t 
         at = (at + 1) & (p->table_room - 1);
     }
     if (!p->table[at]) {
-        bool in_a = a != NOWHERE && p->a->accepts[a], in_b = b != NOWHERE && p->b->accepts[b];
         uint32_t state;
-        TRY(automaton_state(&p->made, p->accepts(in_a, in_b), &state));
+        TRY(automaton_state(&p->made, accepts, &state));
         TRY(constraint_grow(&p->pair, &p->pair_room, state + 1, sizeof *p->pair, REGULAR_MAX_STATES, "states"));
         p->pair[state] = pair;
         p->table[at] = state + 1;
@@ -177,6 +176,13 @@ static uint32_t look_up(struct edge_walk *walk, int byte, int *until)
     return to;
 }
 
+// The state of two automata at once.
+static tern_status enter_both(struct pairs *p, uint32_t a, uint32_t b, uint32_t *out)
+{
+    bool in_a = a != NOWHERE && p->a->accepts[a], in_b = b != NOWHERE && p->b->accepts[b];
+    return enter_pair(p, a, b, p->accepts(in_a, in_b), out);
+}
+
 static tern_status step_pair(struct pairs *p, uint32_t state)
 {
     struct edge_walk a = begin_walk(p->a, (uint32_t)(p->pair[state] >> 32));
@@ -187,7 +193,7 @@ static tern_status step_pair(struct pairs *p, uint32_t state)
         if (!p->accepts(to_a != NOWHERE, to_b != NOWHERE) && !p->accepts(to_a != NOWHERE, false) &&
             !p->accepts(false, to_b != NOWHERE))
             continue; // nothing can come of it
-        TRY(enter_pair(p, to_a, to_b, &to));
+        TRY(enter_both(p, to_a, to_b, &to));
         TRY(automaton_edge(&p->made, state, (uint8_t)low, (uint8_t)high, to));
     }
     return TERN_OK;
@@ -196,9 +202,10 @@ static tern_status step_pair(struct pairs *p, uint32_t state)
 static tern_status run_pairs(struct pairs *p, struct arena *arena, struct regular *out)
 {
     uint32_t start;
-    TRY(enter_pair(p, p->a->n_states ? 0 : NOWHERE, p->b->n_states ? 0 : NOWHERE, &start));
+    TRY(enter_both(p, p->a->n_states ? 0 : NOWHERE, p->b->n_states ? 0 : NOWHERE, &start));
     for (uint32_t state = 0; state < p->made.n_states; state++) {
         TRY(step_pair(p, state));
+        TRY(arena_charge(arena, 16));
     }
     return automaton_trim(&p->made, arena, out);
 }
@@ -243,6 +250,64 @@ tern_status regular_subtract(struct arena *arena, const struct regular *a, const
 tern_status regular_unite(struct arena *arena, const struct regular *a, const struct regular *b, struct regular *out)
 {
     return combine(arena, a, b, in_either, out);
+}
+
+// ---- So many characters ---------------------------------------------------------------------------------------------
+
+// The second automaton reads one character after another and accepts behind each: its number in a pair is its state and
+// how often it did.
+struct counting {
+    struct pairs pairs;
+    uint32_t min, max;
+};
+
+static tern_status enter_counted(struct counting *c, uint32_t a, uint32_t b, uint32_t count, uint32_t *out)
+{
+    bool accepts = c->pairs.a->accepts[a] && c->pairs.b->accepts[b] && count >= c->min;
+    return enter_pair(&c->pairs, a, count * c->pairs.b->n_states + b, accepts, out);
+}
+
+static tern_status step_counted(struct counting *c, uint32_t state)
+{
+    struct pairs *p = &c->pairs;
+    uint32_t second = (uint32_t)p->pair[state], before = second / p->b->n_states;
+    struct edge_walk a = begin_walk(p->a, (uint32_t)(p->pair[state] >> 32));
+    struct edge_walk b = begin_walk(p->b, second % p->b->n_states);
+    for (int low = 0, high; low < 256; low = high + 1) {
+        high = 255;
+        uint32_t to_a = look_up(&a, low, &high), to_b = look_up(&b, low, &high), to;
+        if (to_a == NOWHERE || to_b == NOWHERE) continue;
+        uint32_t count = before + p->b->accepts[to_b];
+        if (c->max == GRAMMAR_MANY && count > c->min) count = c->min; // how many more does not matter
+        if (count > c->max) continue;
+        TRY(enter_counted(c, to_a, to_b, count, &to));
+        TRY(automaton_edge(&p->made, state, (uint8_t)low, (uint8_t)high, to));
+    }
+    return TERN_OK;
+}
+
+static tern_status run_counting(struct counting *c, struct arena *arena, struct regular *out)
+{
+    uint32_t start;
+    TRY(enter_counted(c, 0, 0, 0, &start));
+    for (uint32_t state = 0; state < c->pairs.made.n_states; state++) {
+        TRY(step_counted(c, state));
+        TRY(arena_charge(arena, 16));
+    }
+    return automaton_trim(&c->pairs.made, arena, out);
+}
+
+tern_status regular_count(struct arena *arena, const struct regular *a, const struct regular *characters, uint32_t min,
+                          uint32_t max, struct regular *out)
+{
+    struct counting c = {.pairs = {.a = a, .b = characters}, .min = min, .max = max};
+    *out = (struct regular){.n_states = 0};
+    if (a->n_states == 0) return TERN_OK;
+    tern_status status = run_counting(&c, arena, out);
+    automaton_free(&c.pairs.made);
+    free(c.pairs.pair);
+    free(c.pairs.table);
+    return status;
 }
 
 bool regular_matches(const struct regular *r, const char *bytes, size_t length)

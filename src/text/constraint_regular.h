@@ -61,6 +61,9 @@ tern_status regular_intersect(struct arena *arena, const struct regular *a, cons
 tern_status regular_subtract(struct arena *arena, const struct regular *a, const struct regular *b,
                              struct regular *out);
 tern_status regular_unite(struct arena *arena, const struct regular *a, const struct regular *b, struct regular *out);
+// What of `a` has min..max characters (max may be GRAMMAR_MANY); `characters` accepts behind each character.
+tern_status regular_count(struct arena *arena, const struct regular *a, const struct regular *characters, uint32_t min,
+                          uint32_t max, struct regular *out);
 bool regular_matches(const struct regular *r, const char *bytes, size_t length);
 
 // The language, then `next`.

@@ -107,6 +107,7 @@ tern_status schema_expand(struct schema_compiler *c, const struct schema_set *se
                           bool *impossible)
 {
     struct schema_set all = {0};
+    TRY(arena_charge(c->arena, set->count + 10));
     *impossible = false;
     *out = (struct schema_set){0};
     TRY(schema_set_add_all(c, &all, set));

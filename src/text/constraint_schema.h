@@ -43,9 +43,8 @@ struct schema_compiler {
     size_t n_rules, n_done, rules_room, table_room;
     const struct regular **patterns; // [n_patterns] compiled, by the number of the JSON value
     uint32_t n_values;
-    struct regular any_key;                       // n_states 0: not needed yet
+    struct regular any_string;                    // n_states 0: not needed yet
     uint32_t string_rule, character, blank_lines; // GRAMMAR_NONE: not needed yet
-    size_t effort, comparisons;                   // bounded: references followed, sets compared
 };
 
 tern_status schema_set_add(struct schema_compiler *c, struct schema_set *set, const struct json *schema,
@@ -134,6 +133,7 @@ tern_status schema_format(struct schema_compiler *c, const struct json *format, 
 
 // ---- Languages ------------------------------------------------------------------------------------------------------
 
+tern_status schema_any_string(struct schema_compiler *c, struct regular *out); // bodies of all strings
 // Bodies of strings, and texts of numbers, that the facts allow.
 tern_status schema_strings(struct schema_compiler *c, const struct facts *f, struct regular *out);
 tern_status schema_numbers(struct schema_compiler *c, const struct facts *f, struct regular *out);

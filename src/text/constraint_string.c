@@ -29,20 +29,41 @@ tern_status json_escape(struct buffer *out, const char *text, size_t length)
     return TERN_OK;
 }
 
-static tern_status add_run(struct nfa *nfa, const struct utf8_run *run, uint32_t next, uint32_t *all)
+// Ends of sequences that were made already, of one class of characters.
+struct tails {
+    uint32_t nodes[32];
+    size_t count;
+};
+
+static tern_status find_tail(struct nfa *nfa, struct tails *tails, uint8_t low, uint8_t high, uint32_t next,
+                             uint32_t *out)
 {
-    for (int i = run->length - 1; i >= 0; i--) {
-        TRY(nfa_bytes(nfa, run->low[i], run->high[i], next, &next));
+    for (size_t i = 0; i < tails->count; i++) {
+        const struct nfa_node *node = &nfa->nodes[tails->nodes[i]];
+        if (node->low == low && node->high == high && node->a == next) return *out = tails->nodes[i], TERN_OK;
     }
+    TRY(nfa_bytes(nfa, low, high, next, out));
+    if (tails->count < sizeof tails->nodes / sizeof tails->nodes[0]) tails->nodes[tails->count++] = *out;
+    return TERN_OK;
+}
+
+static tern_status add_run(struct nfa *nfa, struct tails *tails, const struct utf8_run *run, uint32_t next,
+                           uint32_t *all)
+{
+    for (int i = run->length - 1; i > 0; i--) {
+        TRY(find_tail(nfa, tails, run->low[i], run->high[i], next, &next));
+    }
+    TRY(nfa_bytes(nfa, run->low[0], run->high[0], next, &next));
     return nfa_split(nfa, next, *all, all);
 }
 
 // Characters low..high that stand for themselves.
-static tern_status add_plain(struct nfa *nfa, uint32_t low, uint32_t high, uint32_t next, uint32_t *all)
+static tern_status add_plain(struct nfa *nfa, struct tails *tails, uint32_t low, uint32_t high, uint32_t next,
+                             uint32_t *all)
 {
     struct utf8_run run;
     while (utf8_next_run(&low, high, &run)) {
-        TRY(add_run(nfa, &run, next, all));
+        TRY(add_run(nfa, tails, &run, next, all));
     }
     return TERN_OK;
 }
@@ -70,36 +91,25 @@ static tern_status add_ascii(struct nfa *nfa, uint32_t low, uint32_t high, uint3
 
 tern_status nfa_characters(struct nfa *nfa, const struct character_set *set, uint32_t next, uint32_t *out)
 {
+    struct tails tails = {.count = 0};
     TRY(nfa_nothing(nfa, out));
     for (size_t i = 0; i < set->count; i++) {
         struct code_range range = set->ranges[i];
         if (range.low < 0x80) TRY(add_ascii(nfa, range.low, range.high < 0x7F ? range.high : 0x7F, next, out));
-        if (range.high >= 0x80) TRY(add_plain(nfa, range.low < 0x80 ? 0x80 : range.low, range.high, next, out));
+        if (range.high >= 0x80) TRY(add_plain(nfa, &tails, range.low < 0x80 ? 0x80 : range.low, range.high, next, out));
     }
     return TERN_OK;
 }
 
-// min characters one by one, then up to max - min more, each of which may be the last.
-tern_status regex_any(struct arena *arena, uint32_t min, uint32_t max, struct regular *out)
+tern_status regex_any(struct arena *arena, struct regular *out)
 {
     struct code_range everything = {0, 0x10FFFF};
     struct character_set any = {.ranges = &everything, .count = 1};
     struct nfa nfa;
-    uint32_t node = 0;
+    uint32_t again, node;
     TRY(nfa_begin(arena, &nfa));
-    if (max == GRAMMAR_MANY) {
-        uint32_t again;
-        TRY(nfa_split(&nfa, 0, 0, &again));
-        TRY(nfa_characters(&nfa, &any, again, &node));
-        nfa.nodes[again].a = node;
-        node = again;
-    }
-    for (uint32_t i = max == GRAMMAR_MANY ? 0 : max - min; i > 0; i--) {
-        TRY(nfa_characters(&nfa, &any, node, &node));
-        TRY(nfa_split(&nfa, 0, node, &node));
-    }
-    for (uint32_t i = 0; i < min; i++) {
-        TRY(nfa_characters(&nfa, &any, node, &node));
-    }
-    return regular_from_nfa(&nfa, node, out);
+    TRY(nfa_split(&nfa, 0, 0, &again));
+    TRY(nfa_characters(&nfa, &any, again, &node));
+    nfa.nodes[again].a = node;
+    return regular_from_nfa(&nfa, again, out);
 }
