@@ -13,8 +13,9 @@
 _Static_assert((int)DEVICE_KV_BLOCK == (int)ATTENTION_BLOCK, "attention walks the cache block by block");
 
 enum {
-    // Tasks for each thread and operation: enough to even out unequal cores, few enough to cost nothing.
+    // Tasks for each thread and product with many tokens: enough to even out unequal cores, few enough to cost nothing.
     TASKS_PER_THREAD = 8,
+    MAX_SPANS = 512,           // that the tiles of a product are cut into
     MIN_MANY_TOKENS_SPAN = 32, // tiles that one task takes at least when it builds tables for many tokens
     ATTENTION_ROWS = 16,       // rows whose queries look at a block of keys together
     SERIAL_ELEMENTS = 16384,   // elementwise work below this is done before other threads would wake
@@ -462,52 +463,73 @@ static tern_status prepare_table(struct device *device, const struct matrix *mat
     return TERN_OK;
 }
 
-// One matrix's share of the tasks: a grid of spans of tiles by spans of tokens, tokens running fastest so that threads
-// which work at the same time read the same weights.
-struct product {
-    struct multiply multiply;
-    struct activations x;
-    int64_t tile_span, token_span;
-    int64_t token_spans;
-    int64_t first_task, n_tasks;
-};
-
+// A grid of tasks: spans of the tiles of all matrices, one after the other, by spans of tokens. Tokens run fastest, so
+// that threads which work at the same time read the same weights.
 struct matmul_job {
-    struct device *device;
-    struct product product[DEVICE_MAX_SHARED];
+    const struct kernels *kernels;
+    struct scratch *worker; // [threads]
+    struct multiply multiply[DEVICE_MAX_SHARED];
+    struct activations x[DEVICE_MAX_SHARED];
     int n_products;
+    int64_t n_tokens, token_span, token_spans;
+    int64_t cut[MAX_SPANS + 1], n_spans; // span i is tiles [cut[i], cut[i + 1])
 };
 
 static void multiply_task(void *context, int64_t index, int worker)
 {
-    struct matmul_job *job = context;
-    struct product *product = job->product;
-    while (index >= product->first_task + product->n_tasks)
-        product++;
-    index -= product->first_task;
-    const struct matrix *matrix = product->multiply.w;
-    int64_t tile = index / product->token_spans * product->tile_span, tile_end = tile + product->tile_span;
-    int64_t token = index % product->token_spans * product->token_span, token_end = token + product->token_span;
-    if (tile_end > matrix->n_tiles) tile_end = matrix->n_tiles;
-    if (token_end > product->x.n_tokens) token_end = product->x.n_tokens;
-    job->device->kernels->multiply(&product->multiply, tile, tile_end, token, token_end,
-                                   job->device->worker[worker].data);
+    const struct matmul_job *job = context;
+    const int64_t *span = job->cut + index / job->token_spans;
+    int64_t token = index % job->token_spans * job->token_span, token_end = token + job->token_span, first = 0;
+    if (token_end > job->n_tokens) token_end = job->n_tokens;
+    for (int i = 0; i < job->n_products; i++) {
+        const int64_t n_tiles = job->multiply[i].w->n_tiles;
+        int64_t tile = span[0] - first, tile_end = span[1] - first;
+        if (tile < 0) tile = 0;
+        if (tile_end > n_tiles) tile_end = n_tiles;
+        if (tile < tile_end)
+            job->kernels->multiply(&job->multiply[i], tile, tile_end, token, token_end, job->worker[worker].data);
+        first += n_tiles;
+    }
 }
 
-static void plan_product(const struct device *device, struct product *product, int64_t all_tiles)
+// Spans of equal size, for many tokens: each begins with work that its tiles share.
+static int64_t equal_span(int64_t n_tiles, int64_t token_spans, int threads)
 {
-    const struct kernels *kernels = device->kernels;
-    int64_t n_tiles = product->multiply.w->n_tiles, n_tokens = product->x.n_tokens;
-    int64_t tasks = (int64_t)pool_threads(device->pool) * TASKS_PER_THREAD;
-    bool few = n_tokens <= kernels->table_tokens;
-    product->token_span = few ? n_tokens : kernels->token_tile;
-    product->token_spans = (n_tokens + product->token_span - 1) / product->token_span;
-    int64_t spans = (tasks + product->token_spans - 1) / product->token_spans;
-    int64_t span = (all_tiles + spans - 1) / spans;
-    if (!few && span < MIN_MANY_TOKENS_SPAN) span = MIN_MANY_TOKENS_SPAN;
-    span += span % 2; // kernels take tiles in pairs
-    product->tile_span = span < n_tiles ? span : n_tiles;
-    product->n_tasks = (n_tiles + product->tile_span - 1) / product->tile_span * product->token_spans;
+    int64_t spans = ((int64_t)threads * TASKS_PER_THREAD + token_spans - 1) / token_spans;
+    int64_t span = (n_tiles + spans - 1) / spans;
+    return span < MIN_MANY_TOKENS_SPAN ? MIN_MANY_TOKENS_SPAN : span;
+}
+
+// With few tokens a span is half of a thread's share of what is left: long ones first, for beginning costs time, and
+// short ones last, so that all threads end together.
+static int64_t falling_span(int64_t tiles_left, int threads)
+{
+    return (tiles_left + 2 * threads - 1) / (2 * threads);
+}
+
+static void plan_spans(struct matmul_job *job, int64_t n_tiles, int threads)
+{
+    const bool few = job->n_tokens <= job->kernels->few_tokens;
+    job->token_span = few ? job->n_tokens : job->kernels->token_tile;
+    job->token_spans = (job->n_tokens + job->token_span - 1) / job->token_span;
+    const int64_t equal = equal_span(n_tiles, job->token_spans, threads), least = (n_tiles + MAX_SPANS - 1) / MAX_SPANS;
+    job->n_spans = 0;
+    for (int64_t tile = 0; tile < n_tiles;) {
+        int64_t span = few ? falling_span(n_tiles - tile, threads) : equal;
+        if (span < least) span = least;
+        span += span % 2; // kernels take tiles in pairs
+        job->cut[job->n_spans++] = tile;
+        tile = span < n_tiles - tile ? tile + span : n_tiles;
+    }
+    job->cut[job->n_spans] = n_tiles;
+}
+
+static int64_t longest_span(const struct matmul_job *job)
+{
+    int64_t longest = 0;
+    for (int64_t i = 0; i < job->n_spans; i++)
+        if (job->cut[i + 1] - job->cut[i] > longest) longest = job->cut[i + 1] - job->cut[i];
+    return longest;
 }
 
 void device_observe(struct device *device, device_observer observer, void *context)
@@ -516,40 +538,45 @@ void device_observe(struct device *device, device_observer observer, void *conte
     device->observer_context = context;
 }
 
+// Activations of matrix i in its form, with tables if its kernel wants them. Matrices of one kind share theirs: trits
+// and bits have tables of their own.
+static tern_status prepare_product(struct device *device, struct matmul_job *job, int i, const struct matrix *matrix,
+                                   const struct activations *form)
+{
+    job->x[i] = *form;
+    for (int twin = 0; twin < i; twin++) {
+        const struct matrix *other = job->multiply[twin].w;
+        if (other->kind != matrix->kind || other->form != matrix->form) continue;
+        job->x[i] = job->x[twin];
+        return TERN_OK;
+    }
+    return prepare_table(device, matrix, &job->x[i]);
+}
+
 tern_status device_matmul(struct device *device, struct weight *const *weights, float *const *outs, int n_weights,
                           const float *x, int64_t n_rows)
 {
-    struct matmul_job job = {.device = device, .n_products = n_weights};
+    struct matmul_job job = {
+        .kernels = device->kernels, .worker = device->worker, .n_products = n_weights, .n_tokens = n_rows};
     struct activations forms[ACTIVATION_FORMS] = {0};
-    int64_t all_tiles = 0, n_tasks = 0, scratch = 0;
-    for (int i = 0; i < n_weights; i++) {
-        if (device->observer != NULL)
-            device->observer(device->observer_context, weights[i], x, n_rows, weights[i]->matrix.columns);
-        all_tiles += weights[i]->matrix.n_tiles;
-    }
-
+    int64_t n_tiles = 0, scratch = 0;
     for (int i = 0; i < n_weights; i++) {
         const struct matrix *matrix = &weights[i]->matrix;
         struct activations *form = &forms[matrix->form];
+        if (device->observer != NULL)
+            device->observer(device->observer_context, weights[i], x, n_rows, matrix->columns);
         if (form->n_tokens == 0) TRY(prepare_form(device, matrix->form, x, n_rows, matrix->columns, form));
-        struct product *product = &job.product[i];
-        *product = (struct product){.x = *form, .first_task = n_tasks};
-        // Trits and bits have tables of their own; matrices of one kind share theirs.
-        int twin = 0;
-        while (twin < i && (weights[twin]->matrix.kind != matrix->kind || weights[twin]->matrix.form != matrix->form))
-            twin++;
-        if (twin < i)
-            product->x = job.product[twin].x;
-        else
-            TRY(prepare_table(device, matrix, &product->x));
-        product->multiply = (struct multiply){matrix, &product->x, outs[i], matrix->rows};
-        plan_product(device, product, all_tiles);
-        n_tasks += product->n_tasks;
-        int64_t bytes = device->kernels->scratch_bytes(matrix, product->tile_span, product->token_span);
+        TRY(prepare_product(device, &job, i, matrix, form));
+        job.multiply[i] = (struct multiply){matrix, &job.x[i], outs[i], matrix->rows};
+        n_tiles += matrix->n_tiles;
+    }
+    plan_spans(&job, n_tiles, pool_threads(device->pool));
+    for (int i = 0; i < n_weights; i++) {
+        int64_t bytes = device->kernels->scratch_bytes(job.multiply[i].w, longest_span(&job), job.token_span);
         if (bytes > scratch) scratch = bytes;
     }
     TRY(reserve_workers(device, scratch));
-    pool_run(device->pool, n_tasks, multiply_task, &job);
+    pool_run(device->pool, job.n_spans * job.token_spans, multiply_task, &job);
     return TERN_OK;
 }
 

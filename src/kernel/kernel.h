@@ -57,10 +57,12 @@ struct kernels {
 
     // Lookup tables for few tokens: bytes of one token's tables for this matrix (a multiple of 64; 0: kernel needs
     // none), and their making from one token's q. Depends on kind and columns only, so that q, k and v share one.
-    // Used when activations have at most `table_tokens` tokens.
+    // Used when activations have at most `table_tokens` tokens, which is at most `few_tokens`.
     int64_t (*table_bytes)(const struct matrix *w);
     void (*table_build)(const struct matrix *w, const int8_t *q, uint8_t *table);
     int64_t table_tokens;
+    // Up to here one call takes all tokens, and its time is that of reading the weights or grows with tiles alone.
+    int64_t few_tokens;
 
     // Products for tiles [tile, tile_end) (rows 32 * tile ...) and tokens [token, token_end).
     //
@@ -77,7 +79,7 @@ struct kernels {
     // out = result * w->scale in all cases.
     void (*multiply)(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
                      void *scratch);
-    // Tokens that one call handles best once there are more than table_tokens. Such a call first makes sums of its
+    // Tokens that one call handles best once there are more than few_tokens. Such a call first makes sums of its
     // tokens that all its tiles share: give it many tiles (32 and more).
     int64_t token_tile;
     // Bytes of 64-byte-aligned scratch that such a call needs.

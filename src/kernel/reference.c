@@ -304,6 +304,7 @@ const struct kernels kernel_reference = {
     .table_bytes = reference_table_bytes,
     .table_build = reference_table_build,
     .table_tokens = 0,
+    .few_tokens = 0,
     .multiply = reference_multiply,
     .token_tile = 1,
     .scratch_bytes = reference_scratch_bytes,

@@ -1,24 +1,21 @@
 // AArch64's base vectors (ASIMD, 128 bits): twins of reference.c. Half floats are converted by the base instructions;
 // neither the dot product nor the half arithmetic of later extensions is assumed.
-#include <arm_neon.h>
 #include <float.h>
 #include <math.h>
 
 #include "kernel/arithmetic.h"
+#include "kernel/arm/neon.h"
 #include "kernel/kv_block.h"
 #include "kernel/tables.h"
 
-// Loops over these functions have constant bounds once they are inlined, so that their arrays become registers.
-#define INLINE static inline __attribute__((always_inline))
-
-enum { LANES = 4, TOKEN_BLOCK = 4 };
-
-INLINE float32x4_t load_halves(const void *p)
+// Sums of four neighbouring products; two of them (2 * 128 * 127) still fit in 16 bits.
+INLINE int32x4_t dot_by_four(int8x16_t w, int8x16_t x)
 {
-    uint16x4_t bits;
-    memcpy(&bits, p, sizeof bits);
-    return vcvt_f32_f16(vreinterpret_f16_u16(bits));
+    int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(w), vget_low_s8(x))), high = vpaddlq_s16(vmull_high_s8(w, x));
+    return vpaddq_s32(low, high);
 }
+
+#include "kernel/arm/neon_blocks.h"
 
 // tree16 of reference.c over lanes 0..3, 4..7, 8..11, 12..15.
 INLINE float tree16_of(const float32x4_t v[4])
@@ -70,7 +67,7 @@ static void quantise_group(const float *x, int64_t n, int8_t *q, float *scale)
         q[i] = isfinite(x[i]) ? (int8_t)rintf(x[i] * inverse) : 0;
 }
 
-static void neon_quantise(const float *x, int64_t n, int64_t group, int8_t *q, float *scale)
+void neon_quantise(const float *x, int64_t n, int64_t group, int8_t *q, float *scale)
 {
     for (int64_t i = 0; i < n; i += group)
         quantise_group(x + i, min_i64(group, n - i), q + i, scale++);
@@ -144,14 +141,6 @@ INLINE void accumulate_dots(const struct dots *dots, const float32x4_t w_scale[8
     }
 }
 
-// What one call does for one tile and up to TOKEN_BLOCK tokens.
-struct tile_step {
-    const struct multiply *job;
-    const uint8_t *data;
-    int64_t token;
-    float (*acc)[TILE_ROWS]; // [n tokens]
-};
-
 INLINE void tile_int8(const struct tile_step *step, enum matrix_kind kind, int n)
 {
     const struct matrix *w = step->job->w;
@@ -207,14 +196,12 @@ INLINE void tile_int8_tokens(const struct tile_step *step, enum matrix_kind kind
     }
 }
 
-static void tile_trits(const struct tile_step *step, int64_t n)
+static void neon_tile_int8(const struct tile_step *step, int64_t n)
 {
-    tile_int8_tokens(step, MATRIX_TRITS, n);
-}
-
-static void tile_bits(const struct tile_step *step, int64_t n)
-{
-    tile_int8_tokens(step, MATRIX_BITS, n);
+    if (step->job->w->kind == MATRIX_TRITS)
+        tile_int8_tokens(step, MATRIX_TRITS, n);
+    else
+        tile_int8_tokens(step, MATRIX_BITS, n);
 }
 
 // ---- Tiles, F32: the exact path
@@ -264,108 +251,20 @@ static void tile_f32(const struct tile_step *step, int64_t n)
     }
 }
 
-static void multiply_tile(const struct multiply *job, int64_t tile, int64_t token, int64_t n)
+static void multiply_tile(const struct multiply *job, int64_t tile, int64_t token, int64_t n,
+                          const struct neon_products *products)
 {
     const struct matrix *w = job->w;
     float acc[TOKEN_BLOCK][TILE_ROWS] = {0};
     struct tile_step step = {job, w->data + tile * w->tile_bytes, token, acc};
     if (job->x->form == ACTIVATION_F32)
         tile_f32(&step, n);
-    else if (w->kind == MATRIX_TRITS)
-        tile_trits(&step, n);
     else
-        tile_bits(&step, n);
+        products->tile_int8(&step, n);
     int64_t first = tile * TILE_ROWS, n_rows = min_i64(TILE_ROWS, w->rows - first);
     for (int64_t t = 0; t < n; t++)
         for (int64_t r = 0; r < n_rows; r++)
             job->out[(token + t) * job->out_stride + first + r] = acc[t][r] * w->scale;
-}
-
-// ---- Dense blocks of 32, int8
-
-// The integers of a block that its scale multiplies.
-INLINE void block_integers(enum dtype type, const uint8_t *block, int8x16_t w[2])
-{
-    if (type == DTYPE_Q8_0) {
-        w[0] = vreinterpretq_s8_u8(vld1q_u8(block + 2));
-        w[1] = vreinterpretq_s8_u8(vld1q_u8(block + 18));
-        return;
-    }
-    uint8x16_t nibbles = vld1q_u8(block + (type == DTYPE_Q4_1 ? 4 : 2));
-    w[0] = vreinterpretq_s8_u8(vandq_u8(nibbles, vdupq_n_u8(15)));
-    w[1] = vreinterpretq_s8_u8(vshrq_n_u8(nibbles, 4));
-    if (type == DTYPE_Q4_0)
-        for (int i = 0; i < 2; i++)
-            w[i] = vsubq_s8(w[i], vdupq_n_s8(8));
-}
-
-// Sums of four neighbouring products; two of them (2 * 128 * 127) still fit in 16 bits.
-INLINE int32x4_t dot_by_four(int8x16_t w, int8x16_t x)
-{
-    int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(w), vget_low_s8(x))), high = vpaddlq_s16(vmull_high_s8(w, x));
-    return vpaddq_s32(low, high);
-}
-
-INLINE void row_group32(const struct multiply *job, enum dtype type, int64_t row, int64_t token, int n)
-{
-    const struct matrix *w = job->w;
-    const struct activations *x = job->x;
-    const int64_t block_bytes = type == DTYPE_Q8_0 ? 34 : type == DTYPE_Q4_0 ? 18 : 20;
-    const uint8_t *block = w->data + row * w->row_bytes;
-    float32x4_t lanes[TOKEN_BLOCK][2];
-    float minimum_sum[TOKEN_BLOCK];
-    for (int t = 0; t < n; t++) {
-        lanes[t][0] = lanes[t][1] = vdupq_n_f32(0.0f);
-        minimum_sum[t] = 0.0f;
-    }
-    for (int64_t b = 0; b < w->columns / 32; b++, block += block_bytes) {
-        int8x16_t weights[2];
-        block_integers(type, block, weights);
-        float d = load_half(block), m = type == DTYPE_Q4_1 ? load_half(block + 2) : 0.0f;
-        for (int t = 0; t < n; t++) {
-            const int8_t *q = x->q + (token + t) * x->columns + 32 * b;
-            float x_scale = x->scale[(token + t) * x->n_scales + b], factor = d * x_scale;
-            int8x16_t x0 = vld1q_s8(q), x1 = vld1q_s8(q + 16);
-            lanes[t][0] = vfmaq_n_f32(lanes[t][0], vcvtq_f32_s32(dot_by_four(weights[0], x0)), factor);
-            lanes[t][1] = vfmaq_n_f32(lanes[t][1], vcvtq_f32_s32(dot_by_four(weights[1], x1)), factor);
-            if (type == DTYPE_Q4_1) {
-                int32_t x_sum = vaddvq_s16(vpadalq_s8(vpaddlq_s8(x0), x1));
-                minimum_sum[t] = fmaf((float)x_sum, m * x_scale, minimum_sum[t]);
-            }
-        }
-    }
-    for (int t = 0; t < n; t++) {
-        float stored[8];
-        vst1q_f32(stored, lanes[t][0]);
-        vst1q_f32(stored + 4, lanes[t][1]);
-        float dot = tree8(stored);
-        if (type == DTYPE_Q4_1) dot += minimum_sum[t];
-        job->out[(token + t) * job->out_stride + row] = dot * w->scale;
-    }
-}
-
-INLINE void row_group32_tokens(const struct multiply *job, enum dtype type, int64_t row, int64_t token, int64_t n)
-{
-    if (n == TOKEN_BLOCK) {
-        row_group32(job, type, row, token, TOKEN_BLOCK);
-        return;
-    }
-    for (int64_t t = 0; t < n; t++)
-        row_group32(job, type, row, token + t, 1);
-}
-
-static void multiply_row_group32(const struct multiply *job, int64_t row, int64_t token, int64_t n)
-{
-    switch (job->w->type) {
-    case DTYPE_Q8_0:
-        row_group32_tokens(job, DTYPE_Q8_0, row, token, n);
-        break;
-    case DTYPE_Q4_0:
-        row_group32_tokens(job, DTYPE_Q4_0, row, token, n);
-        break;
-    default:
-        row_group32_tokens(job, DTYPE_Q4_1, row, token, n);
-    }
 }
 
 // ---- Every other dense type: floats
@@ -429,25 +328,31 @@ static void multiply_row_f32(const struct multiply *job, int64_t row, int64_t to
         job->out[(token + t) * job->out_stride + row] = tree16(lanes[t]) * w->scale;
 }
 
-static void neon_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
-                          void *scratch)
+void neon_multiply_by(const struct multiply *job, const struct tile_span *span, const struct neon_products *products)
 {
-    (void)scratch;
     bool dense = job->w->kind == MATRIX_DENSE;
-    for (int64_t i = tile; i < tile_end; i++) {
+    for (int64_t i = span->tile; i < span->tile_end; i++) {
         int64_t row_end = min_i64((i + 1) * TILE_ROWS, job->w->rows);
-        for (int64_t t = token; t < token_end; t += TOKEN_BLOCK) {
-            int64_t n = min_i64(TOKEN_BLOCK, token_end - t);
-            if (!dense) multiply_tile(job, i, t, n);
+        for (int64_t t = span->token; t < span->token_end; t += TOKEN_BLOCK) {
+            int64_t n = min_i64(TOKEN_BLOCK, span->token_end - t);
+            if (!dense) multiply_tile(job, i, t, n, products);
             for (int64_t row = i * TILE_ROWS; dense && row < row_end; row++)
-                (job->w->form == ACTIVATION_F32 ? multiply_row_f32 : multiply_row_group32)(job, row, t, n);
+                (job->w->form == ACTIVATION_F32 ? multiply_row_f32 : products->row_group32)(job, row, t, n);
         }
     }
 }
 
+static void neon_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
+                          void *scratch)
+{
+    (void)scratch;
+    static const struct neon_products products = {neon_tile_int8, multiply_row_group32};
+    neon_multiply_by(job, &(struct tile_span){tile, tile_end, token, token_end}, &products);
+}
+
 // ---- Elementwise
 
-static void neon_rms_norm(const float *x, const float *weight, int64_t n, float eps, float *out)
+void neon_rms_norm(const float *x, const float *weight, int64_t n, float eps, float *out)
 {
     float lanes[16] = {0};
     multiply_piece(x, x, n, lanes);
@@ -461,7 +366,7 @@ static void neon_rms_norm(const float *x, const float *weight, int64_t n, float 
         out[i] = weight != NULL ? x[i] * s * weight[i] : x[i] * s;
 }
 
-static void neon_add(float *x, const float *y, int64_t n)
+void neon_add(float *x, const float *y, int64_t n)
 {
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -489,7 +394,7 @@ INLINE float32x4_t exp_lanes(float32x4_t x)
     return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(p), zero));
 }
 
-static void neon_silu_gate(const float *gate, const float *up, int64_t n, float *out)
+void neon_silu_gate(const float *gate, const float *up, int64_t n, float *out)
 {
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
@@ -500,7 +405,7 @@ static void neon_silu_gate(const float *gate, const float *up, int64_t n, float 
     reference_silu_gate(gate + i, up + i, n - i, out + i);
 }
 
-static void neon_relu2_gate(const float *gate, const float *up, int64_t n, float *out)
+void neon_relu2_gate(const float *gate, const float *up, int64_t n, float *out)
 {
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
@@ -537,7 +442,7 @@ static void rope_interleaved(float *head, const float *cosine, const float *sine
         rotate_pair(head + 2 * i, head + 2 * i + 1, cosine[i], sine[i]);
 }
 
-static void neon_rope(float *head, const float *cosine, const float *sine, int64_t n_pairs, bool interleaved)
+void neon_rope(float *head, const float *cosine, const float *sine, int64_t n_pairs, bool interleaved)
 {
     if (interleaved) {
         rope_interleaved(head, cosine, sine, n_pairs);
@@ -555,7 +460,7 @@ static void neon_rope(float *head, const float *cosine, const float *sine, int64
         rotate_pair(head + i, second + i, cosine[i], sine[i]);
 }
 
-static void neon_to_half(const float *x, int64_t n, uint16_t *out)
+void neon_to_half(const float *x, int64_t n, uint16_t *out)
 {
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -699,7 +604,7 @@ INLINE void attend_type(const struct attention_block *block, tern_kv_type type)
     }
 }
 
-static void neon_attend(const struct attention_block *block, void *scratch)
+void neon_attend(const struct attention_block *block, void *scratch)
 {
     (void)scratch;
     switch (block->kv_type) {
@@ -720,6 +625,7 @@ const struct kernels kernel_neon = {
     .table_bytes = reference_table_bytes,
     .table_build = reference_table_build,
     .table_tokens = TOKEN_BLOCK,
+    .few_tokens = TOKEN_BLOCK,
     .multiply = neon_multiply,
     .token_tile = 32,
     .scratch_bytes = reference_scratch_bytes,

@@ -202,6 +202,7 @@ const struct kernels kernel_avx2 = {
     .table_bytes = table_bytes,
     .table_build = lookup_build,
     .table_tokens = LOOKUP_TOKENS,
+    .few_tokens = LOOKUP_TOKENS,
     .multiply = multiply,
     .token_tile = BATCH_LARGE,
     .scratch_bytes = scratch_bytes,

@@ -3,6 +3,7 @@
 #include "kernel/tables.h"
 #include "kernel/x86/avx512_attend.h"
 #include "kernel/x86/avx512_dense.h"
+#include "kernel/x86/avx512_lookup.h"
 #include "kernel/x86/avx512_tiles.h"
 
 #include <math.h>
@@ -48,8 +49,12 @@ static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end,
 {
     if (job->w->kind == MATRIX_DENSE)
         dense_multiply(job, tile * TILE_ROWS, min_i64(tile_end * TILE_ROWS, job->w->rows), token, token_end, scratch);
+    else if (job->x->form == ACTIVATION_F32)
+        exact_multiply(job, tile, tile_end, token, token_end);
+    else if (job->x->table != NULL && token_end - token == 1)
+        lookup_multiply(job, tile, tile_end, token);
     else
-        tiles_multiply(job, tile, tile_end, token, token_end, scratch);
+        dots_multiply(job, tile, tile_end, token, token_end, scratch);
 }
 
 static int64_t scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens)
@@ -152,9 +157,10 @@ static void to_half(const float *x, int64_t n, uint16_t *out)
 const struct kernels kernel_avx512 = {
     .name = "avx512",
     .quantise = quantise,
-    .table_bytes = reference_table_bytes,
-    .table_build = reference_table_build,
-    .table_tokens = 32,
+    .table_bytes = lookup_bytes,
+    .table_build = lookup_build,
+    .table_tokens = 1,
+    .few_tokens = 32,
     .multiply = multiply,
     .token_tile = 48,
     .scratch_bytes = scratch_bytes,

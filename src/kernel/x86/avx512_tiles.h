@@ -318,25 +318,29 @@ SPECIALISE void transpose_quarters(__m512 v[4])
     v[3] = _mm512_shuffle_f32x4(high01, high23, 0xdd);
 }
 
-// Rows of a pair's sums back in their order, times the matrix's scale.
+// Writes a pair's rows for one token, times the matrix's scale.
+SPECIALISE void store_rows(const struct multiply *job, int64_t tile, int64_t n_tiles, int64_t token,
+                           const __m512 rows[ROW_VECTORS])
+{
+    const int64_t first = tile * TILE_ROWS, n_rows = min_i64(n_tiles * TILE_ROWS, job->w->rows - first);
+    float *out = job->out + token * job->out_stride + first;
+    for (int v = 0; 16 * v < n_rows; v++)
+        _mm512_mask_storeu_ps(out + 16 * v, first_lanes(n_rows - 16 * v),
+                              _mm512_mul_ps(rows[v], _mm512_set1_ps(job->w->scale)));
+}
+
+// Rows of a pair's sums back in their order.
 static void store_pair(const struct tile_pair *pair, int64_t tile, int64_t n_tiles, int64_t n_tokens)
 {
-    const struct multiply *job = pair->job;
-    const int64_t first = tile * TILE_ROWS, n_rows = min_i64(n_tiles * TILE_ROWS, job->w->rows - first);
     for (int64_t t = 0; t < n_tokens; t++) {
-        __m512 rows[ROW_VECTORS];
-        float *out = job->out + (pair->token + t) * job->out_stride + first;
-        UNROLL()
-        for (int v = 0; v < ROW_VECTORS; v++)
-            rows[v] = _mm512_mul_ps(pair->tokens->sum[t * ROW_VECTORS + v], _mm512_set1_ps(job->w->scale));
+        __m512 *rows = pair->tokens->sum + t * ROW_VECTORS;
         transpose_quarters(rows);
-        for (int v = 0; 16 * v < n_rows; v++)
-            _mm512_mask_storeu_ps(out + 16 * v, first_lanes(n_rows - 16 * v), rows[v]);
+        store_rows(pair->job, tile, n_tiles, pair->token + t, rows);
     }
 }
 
-static void tiles_multiply_int8(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token,
-                                int64_t token_end, void *scratch)
+static void dots_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
+                          void *scratch)
 {
     const struct matrix *w = job->w;
     const int64_t n = token_end - token;
@@ -410,8 +414,8 @@ SPECIALISE void exact_tile(const struct multiply *job, enum matrix_kind kind, in
                                   first_lanes(n_rows - 16 * v), _mm512_mul_ps(acc[t][v], _mm512_set1_ps(w->scale)));
 }
 
-SPECIALISE void tiles_multiply_exact(const struct multiply *job, enum matrix_kind kind, int64_t tile, int64_t tile_end,
-                                     int64_t token, int64_t token_end)
+SPECIALISE void exact_tiles(const struct multiply *job, enum matrix_kind kind, int64_t tile, int64_t tile_end,
+                            int64_t token, int64_t token_end)
 {
     for (int64_t i = tile; i < tile_end; i++) {
         int64_t t = token;
@@ -422,15 +426,12 @@ SPECIALISE void tiles_multiply_exact(const struct multiply *job, enum matrix_kin
     }
 }
 
-static void tiles_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
-                           void *scratch)
+static void exact_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end)
 {
-    if (job->x->form != ACTIVATION_F32)
-        tiles_multiply_int8(job, tile, tile_end, token, token_end, scratch);
-    else if (job->w->kind == MATRIX_TRITS)
-        tiles_multiply_exact(job, MATRIX_TRITS, tile, tile_end, token, token_end);
+    if (job->w->kind == MATRIX_TRITS)
+        exact_tiles(job, MATRIX_TRITS, tile, tile_end, token, token_end);
     else
-        tiles_multiply_exact(job, MATRIX_BITS, tile, tile_end, token, token_end);
+        exact_tiles(job, MATRIX_BITS, tile, tile_end, token, token_end);
 }
 
 #endif
