@@ -1,5 +1,7 @@
 #include "serve/chat_request.h"
 
+#include "serve/schema_text.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -207,7 +209,7 @@ bool chat_request_read_messages(const struct fields *f, struct generation_reques
 
 static bool keep_schema(const struct fields *f, struct generation_request *request, const json_t *schema)
 {
-    char *text = json_dumps(schema, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = schema_text(schema);
     request->format = FORMAT_JSON_SCHEMA;
     request->format_text = text != NULL ? generation_keep(request, json_string(text)) : NULL;
     free(text);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "serve/dialogue.h"
+#include "serve/schema_text.h"
 
 enum { MAX_BLOCKS = 4096 };
 
@@ -300,7 +301,7 @@ static bool read_format(const struct fields *f, const char *name, const char *pa
         !field_object(&format, "schema", &schema))
         return false;
     if (schema == NULL) return field_fail(&format, "schema", "missing, expected a JSON schema");
-    char *text = json_dumps(schema, JSON_COMPACT);
+    char *text = schema_text(schema);
     request->format = FORMAT_JSON_SCHEMA;
     request->format_param = param;
     request->format_text = text == NULL ? NULL : generation_keep(request, json_string(text));

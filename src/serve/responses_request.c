@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "serve/dialogue.h"
+#include "serve/schema_text.h"
 
 enum { MAX_PARTS = 4096 };
 
@@ -238,7 +239,7 @@ static bool read_format(const struct fields *text, struct generation_request *re
     if (kind != FORMAT_JSON_SCHEMA) return true;
     if (!field_object(&format, "schema", &schema)) return false;
     if (schema == NULL) return field_fail(&format, "schema", "missing, expected a JSON schema");
-    char *dump = json_dumps(schema, JSON_COMPACT);
+    char *dump = schema_text(schema);
     request->format_text = dump == NULL ? NULL : generation_keep(request, json_string(dump));
     free(dump);
     return request->format_text != NULL || api_error_from_status(text->error, TERN_NO_MEMORY, NULL);

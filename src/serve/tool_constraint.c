@@ -3,12 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "serve/schema_text.h"
 #include "serve/tool_schema.h"
 
 static tern_status open_schema(const struct constraint_vocabulary *vocabulary, json_t *schema,
                                const struct constraint_options *options, struct constraint **out)
 {
-    char *text = json_dumps(schema, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = schema_text(schema);
     json_decref(schema);
     if (text == NULL) return status_fail(TERN_NO_MEMORY, "no memory for the schema of tool calls");
     tern_status status = constraint_open_schema(vocabulary, text, strlen(text), options, out);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "serve/schema_text.h"
 #include "serve/tool_prompt.h"
 #include "serve/tool_schema.h"
 
@@ -86,6 +87,23 @@ static void a_list_of_calls_may_be_of_one(void **state)
     assert_null(json_object_get(schema, "maxItems"));
     json_decref(schema);
     json_decref(tools);
+}
+
+static void expect_text(const char *schema, const char *expected)
+{
+    json_t *value = parse(schema);
+    char *text = schema_text(value);
+    assert_string_equal(text, expected);
+    free(text);
+    json_decref(value);
+}
+
+static void numbers_of_a_schema_stay_short(void **state)
+{
+    (void)state;
+    expect_text("{\"minimum\": 2.99, \"maximum\": 1e300}", "{\"minimum\":2.99,\"maximum\":1e300}");
+    expect_text("0.1", "0.1");
+    expect_text("0.12345678901234559", "0.12345678901234559"); // all of its digits count
 }
 
 // ---- Prompts ------------------------------------------------------------------------------------------------------
@@ -213,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_is_one_of_the_tools),
         cmocka_unit_test(a_list_of_calls_may_be_of_one),
+        cmocka_unit_test(numbers_of_a_schema_stay_short),
         cmocka_unit_test(a_template_that_knows_tools_is_given_them),
         cmocka_unit_test(arguments_that_are_no_object_stay_text),
         cmocka_unit_test(mistral_gets_its_short_ids),

@@ -35,7 +35,7 @@ class Generator:
 
     def number(self):
         low = round(self.random.uniform(-10, 10), 2)
-        bounds = [{"minimum": low, "maximum": low + 1.5}, {"exclusiveMinimum": 0, "maximum": 1}, {}]
+        bounds = [{"minimum": low, "maximum": round(low + 1.5, 2)}, {"exclusiveMinimum": 0, "maximum": 1}, {}]
         return {"type": "number", **self.random.choice(bounds)}
 
     def leaf(self):
