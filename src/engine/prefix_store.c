@@ -74,7 +74,7 @@ struct prefix_store {
 
 static uint64_t rotate(uint64_t x, int bits)
 {
-    return x << bits | x >> (64 - bits);
+    return x << bits | x >> ((64 - bits) & 63);
 }
 
 enum { LANES = 8 };

@@ -2,6 +2,7 @@
 
 #include "base/elementary.h"
 #include "base/half.h"
+#include "engine/softmax.h"
 
 #include <float.h>
 #include <math.h>
@@ -30,7 +31,8 @@ struct sampler {
     struct candidate *candidates; // [n_vocabulary]
     struct candidate *scratch;    // [n_vocabulary]
     int32_t n_candidates;
-    uint32_t *mask; // [ceil(n_vocabulary / 32)] of a filter
+    bool all_ranked; // false: further tokens may be drawn that rank behind all candidates
+    uint32_t *mask;  // [ceil(n_vocabulary / 32)] of a filter
 };
 
 static int32_t count_blocks(int32_t n_vocabulary)
@@ -291,6 +293,7 @@ static void rank_candidates(struct sampler *s, int32_t wanted)
         }
     }
     radix_sort(s);
+    s->all_ranked = s->n_candidates <= wanted;
     if (s->n_candidates > wanted) s->n_candidates = wanted;
 }
 
@@ -363,10 +366,10 @@ static void keep_typical(struct sampler *s)
 }
 
 // Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration".
-static void keep_top_p(struct sampler *s)
+static void keep_top_p(struct sampler *s, double total)
 {
     if (s->options.top_p >= 1) return;
-    double wanted = (double)s->options.top_p * total_weight(s), sum = 0;
+    double wanted = (double)s->options.top_p * total, sum = 0;
     int32_t kept = 0;
     do {
         sum += s->candidates[kept++].weight;
@@ -392,24 +395,82 @@ static double draw_uniform(struct sampler *s)
     return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
 }
 
-static tern_token draw_candidate(struct sampler *s)
+// The token at which the sum of weights passes `target`; -1: none of the candidates.
+static tern_token candidate_at(const struct sampler *s, double target)
 {
-    double target = draw_uniform(s) * total_weight(s), sum = 0;
+    double sum = 0;
     for (int32_t i = 0; i < s->n_candidates; i++) {
         sum += s->candidates[i].weight;
         if (sum > target) return s->candidates[i].id;
     }
-    return s->candidates[0].id; // rounding brought the target up to the total, or no weight is above zero
+    return -1;
+}
+
+static tern_token draw_candidate(struct sampler *s)
+{
+    tern_token token = candidate_at(s, draw_uniform(s) * total_weight(s));
+    return token >= 0 ? token : s->candidates[0].id; // rounding brought the target up to the total, or all weigh 0
+}
+
+enum {
+    FIRST_RANKED = 256, // candidates that are tried where all tokens may be drawn: these are likely to be enough
+};
+
+static void rank_first(struct sampler *s)
+{
+    rank_candidates(s, FIRST_RANKED);
+    weigh_candidates(s);
+}
+
+static void rank_all(struct sampler *s)
+{
+    rank_candidates(s, 0);
+    weigh_candidates(s);
+}
+
+// Without truncation: down the ranks to where the sum of weights passes its mark.
+static tern_token draw_untruncated(struct sampler *s, double total)
+{
+    double target = draw_uniform(s) * total;
+    tern_token token = candidate_at(s, target);
+    if (token >= 0) return token;
+    if (!s->all_ranked) {
+        rank_all(s);
+        token = candidate_at(s, target);
+    }
+    return token >= 0 ? token : s->candidates[0].id;
+}
+
+// From all tokens, where no top_k says how many need be ranked. The total of all weights tells whether the first ones
+// are enough.
+static tern_token draw_from_all(struct sampler *s)
+{
+    const tern_sampling *o = &s->options;
+    rank_first(s);
+    if (s->n_candidates == 0) return 0;
+    double least = s->candidates[s->n_candidates - 1].weight, total = 0;
+    if (o->top_p < 1 || o->min_p == 0)
+        total = softmax_total(s->logits, s->n_vocabulary, s->logits[s->candidates[0].id], o->temperature);
+    if (o->top_p >= 1 && o->min_p == 0) return draw_untruncated(s, total);
+
+    bool enough = (o->top_p < 1 && total_weight(s) >= (double)o->top_p * total) || least < (double)o->min_p;
+    if (!enough && !s->all_ranked) rank_all(s);
+    keep_top_p(s, total);
+    keep_min_p(s);
+    s->all_ranked = true; // all that may be drawn, that is
+    return draw_candidate(s);
 }
 
 // Ranks, truncates and draws from s->logits.
 static tern_token draw_token(struct sampler *s)
 {
+    if (s->options.top_k == 0 && s->options.typical_p >= 1) return draw_from_all(s);
     rank_candidates(s, s->options.top_k);
+    s->all_ranked = true;
     if (s->n_candidates == 0) return 0;
     weigh_candidates(s);
     keep_typical(s);
-    keep_top_p(s);
+    keep_top_p(s, total_weight(s));
     keep_min_p(s);
     return draw_candidate(s);
 }
@@ -473,7 +534,10 @@ tern_status sampler_sample_allowed(struct sampler *s, const float *logits, const
 {
     *out = sampler_sample(s, logits, recent, n_recent);
     if (filter->allows(filter->context, *out)) return TERN_OK;
-    if (s->options.temperature == 0) rank_candidates(s, MOST_ASKED);
+    if (s->options.temperature == 0)
+        rank_candidates(s, MOST_ASKED);
+    else if (!s->all_ranked)
+        return draw_masked(s, filter, out);
     TRY(keep_allowed(s, filter));
     if (s->n_candidates == 0) return draw_masked(s, filter, out);
     *out = s->options.temperature == 0 ? s->candidates[0].id : draw_candidate(s);

@@ -1,6 +1,7 @@
 #include "engine/scheduler_request.h"
 
 #include "base/elementary.h"
+#include "engine/softmax.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -128,15 +129,6 @@ static float comparable(float logit)
     return isnan(logit) ? -INFINITY : logit;
 }
 
-// ln of the sum of exp(logit - most) in ascending order of ids, so that it has the same bits on every machine.
-static double log_sum(const float *logits, int32_t n, float most)
-{
-    double sum = 0;
-    for (int32_t i = 0; i < n; i++)
-        sum += elementary_exp((double)comparable(logits[i]) - (double)most);
-    return (double)most + elementary_log(sum);
-}
-
 // Puts a token among the `n` most likely, of which *count are there: highest first, lowest id of equals first.
 static void insert_top(struct scheduler_logprob *top, int32_t n, int32_t *count, tern_token token, float logit)
 {
@@ -169,7 +161,7 @@ static void find_logprobs(const struct request *r, struct draw *draw)
     int32_t n = r->model->config.n_vocabulary;
     float most = highest(r->logits, n);
     if (!isfinite(most)) most = 0; // a broken model: whatever comes out, it is not undefined
-    double total = log_sum(r->logits, n, most);
+    double total = (double)most + elementary_log(softmax_total(r->logits, n, most, 1));
     find_top(r->logits, n, r->n_logprobs, draw);
     for (int32_t i = 0; i < draw->token.n_top; i++)
         draw->top[i].logprob = (float)((double)draw->top[i].logprob - total);

@@ -321,6 +321,58 @@ static void filters_are_asked_little(void **state)
     sampler_close(plain);
 }
 
+// Where no top_k says how many tokens to rank, only as many are as it takes. The draws are those of ranking all, which
+// a top_k of the whole vocabulary does.
+static void ranking_few_draws_as_ranking_all(void **state)
+{
+    (void)state;
+    enum { N = 5000, DRAWS = 300 };
+    static const struct {
+        float temperature, top_p, min_p;
+    } settings[] = {{1, 1, 0}, {1, 0.9f, 0},      {1, 1, 0.02f}, {1, 0.99f, 0.001f},
+                    {3, 1, 0}, {3, 0.95f, 0.01f}, {0.3f, 1, 0}};
+    static float logits[N];
+    uint32_t random = 3;
+    for (int i = 0; i < N; i++) {
+        random = random * 1664525u + 1013904223u;
+        float x = (float)(random >> 8) * 0x1p-24f;
+        logits[i] = 12 * x * x * x * x - 3;
+    }
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        tern_sampling options = plain_options();
+        options.temperature = settings[i].temperature;
+        options.top_p = settings[i].top_p;
+        options.min_p = settings[i].min_p;
+        struct sampler *few = open_sampler(&options, N);
+        options.top_k = N;
+        struct sampler *all = open_sampler(&options, N);
+        for (int d = 0; d < DRAWS; d++)
+            assert_int_equal(sampler_sample(few, logits, NULL, 0), sampler_sample(all, logits, NULL, 0));
+        sampler_close(few);
+        sampler_close(all);
+    }
+}
+
+// Allowed tokens that rank behind all that were tried, where any token may be drawn.
+static void filters_reach_the_tail(void **state)
+{
+    (void)state;
+    enum { N = 3000, DRAWS = 20000 };
+    static float logits[N];
+    for (int i = 0; i < N; i++)
+        logits[i] = (float)i * 0.001f; // the tokens that may come, 0..31, are the last of all
+    logits[1] = logits[0] + 1;
+    tern_sampling options = plain_options();
+    struct sampler *sampler = open_sampler(&options, N);
+    struct allowed allowed = {.mask = 3};
+    int ones = 0;
+    for (int d = 0; d < DRAWS; d++)
+        ones += sample_allowed(sampler, logits, &allowed) == 1;
+    double p = exp(1) / (1 + exp(1)), deviation = sqrt(p * (1 - p) / DRAWS);
+    assert_true(fabs((double)ones / DRAWS - p) < 5 * deviation);
+    sampler_close(sampler);
+}
+
 static double milliseconds(void)
 {
     struct timespec t;
@@ -369,6 +421,8 @@ int main(void)
         cmocka_unit_test(filtered_frequencies_are_exact),
         cmocka_unit_test(allowed_tokens_come_even_if_all_others_are_likelier),
         cmocka_unit_test(filters_are_asked_little),
+        cmocka_unit_test(ranking_few_draws_as_ranking_all),
+        cmocka_unit_test(filters_reach_the_tail),
         cmocka_unit_test(a_large_vocabulary_takes_little_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
