@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { WARM_UP_STEPS = 4 };
 
@@ -112,14 +113,39 @@ static void close_streams(struct bench *b, const struct benchmark_case *c)
     }
 }
 
-static void note_run(const struct bench *b, struct benchmark_case *c, double seconds, double joules)
+// What a run took.
+struct cost {
+    double seconds, joules, processor_seconds;
+    bool has_joules;
+};
+
+static double processor_seconds(void)
 {
-    double tokens = (double)c->tokens * c->streams, rate = tokens / (seconds > 0 ? seconds : 1e-9);
+    struct timespec spent;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+    return (double)spent.tv_sec + 1e-9 * (double)spent.tv_nsec;
+}
+
+static struct cost cost_now(struct bench *b)
+{
+    struct cost cost = {.processor_seconds = processor_seconds()};
+    cost.has_joules = energy_read(&b->meter, &cost.joules);
+    cost.seconds = model_clock();
+    return cost;
+}
+
+static void note_run(const struct bench *b, struct benchmark_case *c, const struct cost *before,
+                     const struct cost *after)
+{
+    double tokens = (double)c->tokens * c->streams, seconds = after->seconds - before->seconds;
+    double rate = tokens / (seconds > 0 ? seconds : 1e-9);
     const struct samples *bandwidth = &b->lanes[lane_of(b, c)].stream->rates;
     samples_add(&c->rates, rate);
     if (c->test == BENCHMARK_DECODE && bandwidth->count > 0)
         samples_add(&c->shares, rate * c->bytes / bandwidth->values[bandwidth->count - 1]);
-    if (joules > 0) samples_add(&c->joules, joules / tokens);
+    double joules = after->joules - before->joules, busy = after->processor_seconds - before->processor_seconds;
+    if (after->has_joules && joules > 0) samples_add(&c->joules, joules / tokens);
+    if (seconds > 0 && busy > 0) samples_add(&c->busy, busy / (seconds * c->threads));
 }
 
 // A warm-up takes few tokens and is not noted.
@@ -128,13 +154,10 @@ static tern_status run_case(struct bench *b, struct benchmark_case *c, bool warm
     int32_t few = c->test == BENCHMARK_PREFILL ? DECODER_MAX_ROWS : WARM_UP_STEPS;
     tern_status status = open_streams(b, c);
     if (status == TERN_OK) {
-        double joules_before = 0, joules = 0;
-        energy_read(&b->meter, &joules_before);
-        double start = model_clock();
+        struct cost before = cost_now(b);
         status = run_tokens(b, c, warm_up && c->tokens > few ? few : c->tokens);
-        double seconds = model_clock() - start;
-        bool has_energy = energy_read(&b->meter, &joules);
-        if (status == TERN_OK && !warm_up) note_run(b, c, seconds, has_energy ? joules - joules_before : 0);
+        struct cost after = cost_now(b);
+        if (status == TERN_OK && !warm_up) note_run(b, c, &before, &after);
     }
     close_streams(b, c);
     return status;

@@ -95,6 +95,15 @@ static void print_bandwidth(const struct benchmark_case *c)
     putchar('\n');
 }
 
+// Beyond what counting of processor time is worth.
+static void print_others(const struct benchmark *b)
+{
+    double busy = benchmark_busy(b);
+    if (busy > 0 && busy < 0.95)
+        printf("shared: the threads had a processor for %.0f %% of the time; other work on this machine had the rest\n",
+               100 * busy);
+}
+
 static void print_left_out(const struct benchmark_case *c)
 {
     if (c->was_left_out)
@@ -115,6 +124,7 @@ void bench_print_table(const struct benchmark *b)
         if (c->test == BENCHMARK_STREAM && c->rates.count > 0) print_bandwidth(c);
         print_left_out(c);
     }
+    print_others(b);
 }
 
 // ---- CSV ----------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ struct benchmark_case {
     struct samples rates;  // a second
     struct samples shares; // decode: of the bandwidth measured in the same round, `bytes` for each token
     struct samples joules; // for each token; none where the machine has no meter
+    struct samples busy;   // share of the time that the threads had a processor: less where others work here too
     bool was_left_out;     // `why_left_out` says why nothing was measured
     char why_left_out[256];
 };
@@ -58,6 +59,9 @@ void benchmark_free(struct benchmark *benchmark);
 
 const char *benchmark_test_name(enum benchmark_test test); // "stream", "prefill", "decode"
 const char *benchmark_kv_name(tern_kv_type type);          // "f16", "q8_0", "q4_0"
+
+// The median of `busy` over all cases: what the machine left to the run; 0 if it was not measured.
+double benchmark_busy(const struct benchmark *benchmark);
 
 // ---- JSON (benchmark_json.c) ----------------------------------------------------------------------------------------
 

@@ -3,6 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+double benchmark_busy(const struct benchmark *benchmark)
+{
+    struct samples medians = {0};
+    for (int32_t i = 0; i < benchmark->n_cases; i++)
+        if (benchmark->cases[i].busy.count > 0) samples_add(&medians, samples_median(&benchmark->cases[i].busy));
+    return samples_median(&medians);
+}
+
 static bool same_model(const struct benchmark *a, int32_t i, const struct benchmark *b, int32_t j)
 {
     return (a->n_models == 1 && b->n_models == 1) || strcmp(a->models[i].file, b->models[j].file) == 0;

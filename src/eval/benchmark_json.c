@@ -70,6 +70,7 @@ static json_t *case_to_json(const struct benchmark_case *c)
     json_object_set_new(object, "tokens_per_second", samples_to_json(&c->rates));
     if (c->shares.count > 0) json_object_set_new(object, "share_of_wall", samples_to_json(&c->shares));
     if (c->joules.count > 0) json_object_set_new(object, "joules_per_token", samples_to_json(&c->joules));
+    if (c->busy.count > 0) json_object_set_new(object, "processor_share", samples_to_json(&c->busy));
     if (c->was_left_out) json_object_set_new(object, "left_out", text_to_json(c->why_left_out));
     return object;
 }
@@ -178,7 +179,8 @@ static tern_status read_case(const json_t *object, int32_t n_models, struct benc
     c->was_left_out = c->why_left_out[0] != '\0';
     TRY(get_samples(object, "tokens_per_second", &c->rates));
     TRY(get_samples(object, "share_of_wall", &c->shares));
-    return get_samples(object, "joules_per_token", &c->joules);
+    TRY(get_samples(object, "joules_per_token", &c->joules));
+    return get_samples(object, "processor_share", &c->busy);
 }
 
 static tern_status read_cases(const json_t *cases, struct benchmark *out)

@@ -63,6 +63,7 @@ static void make(struct benchmark *b, double speed)
     decode->bytes = 4.6e8;
     decode->shares = rates_around(0.8);
     decode->joules = rates_around(0.3);
+    decode->busy = rates_around(0.7);
     add(b, BENCHMARK_DECODE, 128, 4096, 40 * speed)->kv_type = TERN_KV_Q8_0;
     add(b, BENCHMARK_DECODE, 128, 0, 200 * speed)->streams = 8;
 }
@@ -106,10 +107,24 @@ static void what_is_written_is_read(void **state)
         assert_same_samples(&x->rates, &y->rates);
         assert_same_samples(&x->shares, &y->shares);
         assert_same_samples(&x->joules, &y->joules);
+        assert_same_samples(&x->busy, &y->busy);
     }
     free(text);
     benchmark_free(&b);
     benchmark_free(&again);
+}
+
+static void what_others_took_is_a_median_of_medians(void **state)
+{
+    (void)state;
+    struct benchmark b;
+    make(&b, 1);
+    assert_true(fabs(benchmark_busy(&b) - 0.7) < 1e-12);
+    b.cases[1].busy = rates_around(0.9);
+    assert_true(fabs(benchmark_busy(&b) - 0.8) < 1e-12);
+    b.n_cases = 1;
+    assert_true(benchmark_busy(&b) == 0);
+    benchmark_free(&b);
 }
 
 static void broken_files_are_refused(void **state)
@@ -271,11 +286,9 @@ static void nothing_measured_is_no_chart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_is_read),
-        cmocka_unit_test(broken_files_are_refused),
-        cmocka_unit_test(too_many_values_are_refused),
-        cmocka_unit_test(known_ratios_come_out),
-        cmocka_unit_test(the_chart_is_svg),
+        cmocka_unit_test(what_is_written_is_read),      cmocka_unit_test(what_others_took_is_a_median_of_medians),
+        cmocka_unit_test(broken_files_are_refused),     cmocka_unit_test(too_many_values_are_refused),
+        cmocka_unit_test(known_ratios_come_out),        cmocka_unit_test(the_chart_is_svg),
         cmocka_unit_test(nothing_measured_is_no_chart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
