@@ -1,6 +1,7 @@
 // Plans of memory, and models that are too big for this machine.
 #include "../support/gguf_image.h"
 
+#include "model/kv_cache.h"
 #include "model/memory_plan.h"
 #include "model/weights.h"
 
@@ -164,12 +165,27 @@ static void a_giant_is_refused_before_it_is_read(void **state)
     gguf_close(file);
 }
 
+// 64 tokens of 1,024 layers of 1,024 heads of 256 are 64 GiB in halves; room is asked for 16 times as much.
+static void a_giant_cache_does_not_grow(void **state)
+{
+    (void)state;
+    struct config wide = {.n_layers = 1024, .n_kv_heads = 1024, .head_size = 256};
+    struct machine_memory memory = machine_memory("");
+    struct kv_cache *cache;
+    if (memory.total == 0 || memory.available > 1ULL << 40) skip(); // not too big here
+    assert_int_equal(kv_cache_open(&wide, TERN_KV_F16, 1024, &cache), TERN_OK);
+    assert_int_equal(kv_cache_reserve(cache, 1), TERN_NO_MEMORY);
+    assert_non_null(strstr(status_message(), "the next keys and values: 1024.00 GiB of memory wanted, "));
+    kv_cache_close(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_are_sums),
         cmocka_unit_test(the_longest_context_is_found),
         cmocka_unit_test(a_giant_is_refused_before_it_is_read),
+        cmocka_unit_test(a_giant_cache_does_not_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
