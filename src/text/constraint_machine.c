@@ -84,7 +84,7 @@ static uint32_t *find_state(const struct machine *m, const uint64_t *places, siz
     for (; m->state_table[at]; at = (at + 1) & mask) {
         const struct machine_state *s = &m->states[m->state_table[at] - 1];
         if (s->count == count && s->accepts == accepts &&
-            memcmp(m->places + s->first, places, count * sizeof *places) == 0)
+            (count == 0 || memcmp(m->places + s->first, places, count * sizeof *places) == 0))
             break;
     }
     return &m->state_table[at];
@@ -98,8 +98,8 @@ static tern_status widen_states(struct machine *m, size_t more_places)
                         "states of an answer at a time"));
     TRY(constraint_grow(&m->steps, &m->steps_room, (m->n_states + 1) * n_classes, sizeof *m->steps,
                         m->max_states * n_classes, "steps of an answer at a time"));
-    TRY(constraint_grow(&m->places, &m->places_room, m->n_places + more_places, sizeof *m->places, MACHINE_MAX_PLACES,
-                        "places in the states of an answer"));
+    TRY(constraint_grow(&m->places, &m->places_room, m->n_places + more_places + 1, sizeof *m->places,
+                        MACHINE_MAX_PLACES, "places in the states of an answer"));
     TRY(widen_table(&m->state_table, &m->state_table_room, m->n_states, &moved));
     for (uint32_t i = 0; moved && i < m->n_states; i++) {
         const struct machine_state *s = &m->states[i];

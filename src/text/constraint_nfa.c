@@ -162,7 +162,7 @@ static uint32_t *find_subset(const struct subsets *s, const uint32_t *list, uint
     for (; s->table[at]; at = (at + 1) & mask) {
         const struct subset *set = &s->sets[s->table[at] - 1];
         if (set->count == count && set->accepts == accepts &&
-            memcmp(s->members + set->first, list, count * sizeof *list) == 0)
+            (count == 0 || memcmp(s->members + set->first, list, count * sizeof *list) == 0))
             break;
     }
     return &s->table[at];
@@ -191,7 +191,7 @@ static tern_status enter_subset(struct subsets *s, bool accepts, uint32_t *out)
         uint32_t state;
         TRY(automaton_state(&s->made, accepts, &state));
         TRY(constraint_grow(&s->sets, &s->sets_room, state + 1, sizeof *s->sets, REGULAR_MAX_STATES, "states"));
-        TRY(constraint_grow(&s->members, &s->members_room, s->n_members + s->n_list, sizeof *s->members, 1 << 26,
+        TRY(constraint_grow(&s->members, &s->members_room, s->n_members + s->n_list + 1, sizeof *s->members, 1 << 26,
                             "states of a pattern"));
         s->sets[state] = (struct subset){.first = (uint32_t)s->n_members, .count = s->n_list, .accepts = accepts};
         if (s->n_list) memcpy(s->members + s->n_members, s->list, s->n_list * sizeof *s->list);

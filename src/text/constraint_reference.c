@@ -61,24 +61,39 @@ static const struct json *follow_pointer(const struct json *from, char *pointer,
     return from;
 }
 
-// The value after this one in the order of the text.
+// Members that hold values, not schemas.
+static bool holds_values(const struct json *member)
+{
+    static const char *const names[] = {"const", "enum", "default", "example", "examples"};
+    for (size_t i = 0; member->key && i < sizeof names / sizeof names[0]; i++) {
+        if (json_same_text(member->key, member->key_length, names[i], strlen(names[i]))) return true;
+    }
+    return false;
+}
+
+// The value after this one in the order of the text, where there may be schemas.
 static const struct json *next_value(const struct json *value)
 {
-    if (value->first) return value->first;
+    if (value->first && !holds_values(value)) return value->first;
     while (value && !value->next) {
         value = value->parent;
     }
     return value ? value->next : NULL;
 }
 
-static const struct json *find_anchor(const struct json *root, const char *name, size_t length)
+// A name that is there twice is not followed: there must not be any doubt.
+static tern_status find_anchor(const struct json *root, const struct json *ref, const char *name, size_t length,
+                               const struct json **out)
 {
+    *out = NULL;
     for (const struct json *value = root; value; value = next_value(value)) {
-        const struct json *anchor = json_get(value, "$anchor");
-        if (anchor && anchor->kind == JSON_STRING && json_same_text(anchor->text, anchor->length, name, length))
-            return value;
+        const struct json *anchor = holds_values(value) ? NULL : json_get(value, "$anchor");
+        if (!anchor || anchor->kind != JSON_STRING || !json_same_text(anchor->text, anchor->length, name, length))
+            continue;
+        if (*out) return schema_unsupported(ref, "an $anchor that is there twice is not supported");
+        *out = value;
     }
-    return NULL;
+    return TERN_OK;
 }
 
 // Cuts the schema's own address off the reference.
@@ -104,6 +119,9 @@ tern_status schema_resolve(struct schema_compiler *c, const struct json *ref, co
     if (n == 0) return *out = c->root, TERN_OK;
     bool is_pointer = name[0] == '/';
     TRY(arena_charge(c->arena, is_pointer ? n : c->n_values));
-    *out = is_pointer ? follow_pointer(c->root, name, n) : find_anchor(c->root, name, n);
+    if (is_pointer)
+        *out = follow_pointer(c->root, name, n);
+    else
+        TRY(find_anchor(c->root, ref, name, n, out));
     return *out ? TERN_OK : schema_invalid(ref, "a reference to something in the schema");
 }

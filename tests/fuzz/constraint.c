@@ -74,9 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .prefix = data[0] & 32 ? "<p>" : NULL,
                                          .no_whitespace = data[0] & 64};
     struct constraint *constraint;
-    tern_status status = data[0] & 128
-                             ? constraint_open_grammar(get_vocabulary(), text, length, &options, &constraint)
-                             : constraint_open_schema(get_vocabulary(), text, length, &options, &constraint);
+    tern_status status = data[0] & 128 ? constraint_open_grammar(get_vocabulary(), text, length, &options, &constraint)
+                                       : constraint_open_schema(get_vocabulary(), text, length, &options, &constraint);
     if (status != TERN_OK) return 0;
     walk(constraint, (const uint8_t *)text + length, size - 1 - length);
     constraint_close(constraint);

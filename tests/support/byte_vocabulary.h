@@ -3,9 +3,12 @@
 #ifndef SUPPORT_BYTE_VOCABULARY_H
 #define SUPPORT_BYTE_VOCABULARY_H
 
+#include "base/status.h"
 #include "gguf_image.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
+
+#include <stdio.h>
 
 enum { BYTE_TOKEN_END = 256, BYTE_TOKEN_CONTROL = 257, BYTE_TOKEN_FIRST = 258 };
 
@@ -58,8 +61,10 @@ static inline struct tokenizer *byte_tokenizer_open(const char *const *extra, si
     image_byte_tokens(&image, extra, n_extra);
     image_key_array(&image, "tokenizer.ggml.merges", GGUF_STRING, 0);
     if (gguf_open_memory((const uint8_t *)image.data, image.length, "tokens", &file) != TERN_OK ||
-        tokenizer_open(file, &tokenizer) != TERN_OK)
+        tokenizer_open(file, &tokenizer) != TERN_OK) {
+        fprintf(stderr, "%s\n", status_message());
         abort();
+    }
     gguf_close(file);
     buffer_free(&image);
     return tokenizer;

@@ -31,11 +31,11 @@ static int close_vocabulary(void **unused)
 // ---- Known answers --------------------------------------------------------------------------------------------------
 
 struct counts {
-    int schemas, refused;   // schemas; those that are not supported
-    int impossible;         // those that no text fits
-    int invalid, valid;     // documents of the others
-    int accepted;           // valid ones that may be written
-    int wrong;              // invalid ones that may be written: there must be none
+    int schemas, refused; // schemas; those that are not supported
+    int impossible;       // those that no text fits
+    int invalid, valid;   // documents of the others
+    int accepted;         // valid ones that may be written
+    int wrong;            // invalid ones that may be written: there must be none
 };
 
 static void read_schema(const char *text, size_t length, struct constraint **constraint, struct counts *counts)
@@ -88,9 +88,10 @@ static struct counts read_golden(const char *path)
     }
     constraint_close(constraint);
     mapped_file_close(&file);
-    printf("%s: %d schemas, %d not supported, %d impossible; %d of %d valid documents may be written, %d of %d invalid\n",
-           path, counts.schemas, counts.refused, counts.impossible, counts.accepted, counts.valid, counts.wrong,
-           counts.invalid);
+    printf(
+        "%s: %d schemas, %d not supported, %d impossible; %d of %d valid documents may be written, %d of %d invalid\n",
+        path, counts.schemas, counts.refused, counts.impossible, counts.accepted, counts.valid, counts.wrong,
+        counts.invalid);
     return counts;
 }
 
@@ -109,9 +110,9 @@ static void suite(void **unused)
     (void)unused;
     struct counts counts = read_golden("golden/constraint/suite.txt");
     assert_int_equal(counts.wrong, 0);
-    assert_int_equal(counts.refused, 100);
+    assert_int_equal(counts.refused, 102);
     assert_int_equal(counts.impossible, 13);
-    assert_int_equal(counts.accepted, 439);
+    assert_int_equal(counts.accepted, 437);
 }
 
 int main(void)
