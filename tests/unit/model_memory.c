@@ -76,10 +76,10 @@ static void the_longest_context_is_found(void **state)
     assert_int_equal(memory_plan_longest(&plan, &config, TERN_KV_F16), 0); // the weights alone
 }
 
-// ---- A model of 1.2 TB ---------------------------------------------------------------------------------------------
+// ---- A model of 290 GB ---------------------------------------------------------------------------------------------
 
 // The file is a header and a hole: nothing may be read from it but what it says of itself.
-enum { PTQ1_0 = 143, F32 = 0, LAYERS = 16, WIDTH = 1 << 17, FFN = 1 << 19, VOCABULARY = 128 };
+enum { PTQ1_0 = 143, F32 = 0, LAYERS = 4, WIDTH = 1 << 17, FFN = 1 << 19, VOCABULARY = 128 };
 
 static uint64_t add_tensor(struct buffer *b, const char *name, uint32_t type, uint64_t columns, uint64_t rows,
                            uint64_t offset)
@@ -148,11 +148,12 @@ static void a_giant_is_refused_before_it_is_read(void **state)
     write_giant(path);
     tern_status opened = gguf_open(path, &file);
     unlink(path);
+    if (opened == TERN_IO && strstr(status_message(), "cannot map") != NULL) skip(); // a small address space
     if (opened != TERN_OK) fail_msg("%s", status_message());
     assert_int_equal(config_read(file, &giant), TERN_OK);
     uint64_t copied, kept;
     assert_int_equal(weights_measure(file, &giant, &copied, &kept), TERN_OK);
-    assert_true(copied > 1000ULL << 30 && kept == 0);
+    assert_true(copied > 250ULL << 30 && kept == 0);
     struct machine_memory memory = machine_memory("");
     if (memory.total == 0 || memory.available > copied) skip(); // not too big here
     assert_int_equal(device_open(&(struct device_options){.threads = 1}, &device), TERN_OK);
