@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The official client libraries against a real server with a small real model.
 
-    run.py TERN MODEL [--only NAME...] [--no-node]
+    run.py TERN MODEL [--only NAME...] [--node-modules FOLDER]
 
 Starts `TERN serve MODEL` on a free port of this machine, and runs test_*.py beside this file and, with Node, *.test.mjs
 against it (--only: those whose names contain one of these words). The tests find the server in TERN_TEST_URL and its
@@ -12,6 +12,7 @@ Needs the packages of requirements.txt and, for Node, of package-lock.json; scri
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -50,24 +51,42 @@ def chosen(path, only):
     return not only or any(word in path.name for word in only)
 
 
-def run_python(only):
+class Count:
+    """Of tests, whoever ran them."""
+
+    def __init__(self):
+        self.ran = self.failed = 0
+
+    def write(self, path):
+        path.write_text(f'<testsuite name="clients" tests="{self.ran}" failures="{self.failed}"/>\n', encoding="utf-8")
+
+
+def run_python(only, count):
     suite = unittest.TestSuite()
     sys.path.insert(0, str(HERE))
     for path in sorted(HERE.glob("test_*.py")):
         if chosen(path, only):
             suite.addTests(unittest.defaultTestLoader.loadTestsFromName(path.stem))
-    return unittest.TextTestRunner(verbosity=2).run(suite).wasSuccessful()
+    result = unittest.TextTestRunner(verbosity=2).run(suite)
+    count.ran += result.testsRun
+    count.failed += len({test.id() for test, _ in [*result.errors, *result.failures]})
 
 
-def run_node(only, modules):
+def run_node(only, modules, count):
     files = [path for path in sorted(HERE.glob("*.test.mjs")) if chosen(path, only)]
     if not files:
-        return True
+        return
     # Node looks for packages beside the file that wants them, and the build folder holds them: so the files go there.
     for path in files:
         shutil.copy(path, modules)
     names = [str(modules / path.name) for path in files]
-    return subprocess.run(["node", "--test", "--test-reporter=spec", *names], check=False).returncode == 0
+    done = subprocess.run(["node", "--test", "--test-reporter=spec", *names], stdout=subprocess.PIPE, text=True, check=False)
+    print(done.stdout)
+    numbers = dict(re.findall(r"^\S+ (tests|fail|cancelled) (\d+)$", done.stdout, re.MULTILINE))
+    count.ran += int(numbers.get("tests", 1))
+    count.failed += int(numbers.get("fail", 0)) + int(numbers.get("cancelled", 0))
+    if done.returncode != 0 and count.failed == 0:
+        count.failed += 1
 
 
 def main():
@@ -77,8 +96,10 @@ def main():
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--node-modules", type=pathlib.Path, help="a folder in which npm ci was run; without: no Node")
     parser.add_argument("--option", action="append", default=[], help="a further option of the server")
+    parser.add_argument("--report", type=pathlib.Path, help="write the numbers of tests here, as JUnit does")
     options = parser.parse_args()
 
+    count = Count()
     url = f"http://127.0.0.1:{free_port()}"
     command = [options.tern, "serve", options.model, "--port", url.rsplit(":", 1)[1], "--api-key", KEY,
                "-c", "4096", *options.option]
@@ -86,16 +107,18 @@ def main():
     with tempfile.TemporaryFile("w+") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:
             wait_until_ready(url, server)
-            fine = run_python(options.only)
+            run_python(options.only, count)
             if options.node_modules:
-                fine = run_node(options.only, options.node_modules) and fine
+                run_node(options.only, options.node_modules, count)
         finally:
             server.terminate()
         code = server.wait(60)
-        if not fine or code != 0:
+        if count.failed or code != 0:
             log.seek(0)
             print("".join(log.readlines()[-100:]), f"the server ended with exit code {code}", sep="")
-    return fine and code == 0
+    if options.report:
+        count.write(options.report)
+    return count.failed == 0 and code == 0
 
 
 if __name__ == "__main__":
