@@ -1,6 +1,7 @@
 #include "engine/prefix.h"
 
 #include "base/memory.h"
+#include "model/memory_plan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -263,7 +264,8 @@ static uint8_t *take_slab(struct prefix *p)
     if (p->n_blocks == p->max_blocks) forget_one(p);
     if (p->n_spare > 0) return p->spare[--p->n_spare];
     if (p->n_blocks == p->max_blocks) return NULL;
-    uint8_t *slab = memory_allocate(p->slab_bytes);
+    bool spare = memory_check(p->slab_bytes, "keys and values") == TERN_OK;
+    uint8_t *slab = spare ? memory_allocate(p->slab_bytes) : NULL;
     if (slab == NULL && forget_one(p)) slab = p->spare[--p->n_spare];
     return slab;
 }

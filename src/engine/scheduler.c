@@ -220,7 +220,8 @@ static tern_status open_parts(struct scheduler *s)
     TRY(open_slots(s));
     TRY(prefix_open(s->slab_bytes, s->max_blocks, &s->prefix));
     TRY(pool_open(tern_model_threads(s->model), &s->pool));
-    size_t n_logits = (size_t)s->options.parallel * (size_t)s->model->config.n_vocabulary;
+    size_t rows = s->options.parallel > 1 + DRAFT_MAX ? (size_t)s->options.parallel : 1 + DRAFT_MAX;
+    size_t n_logits = rows * (size_t)s->model->config.n_vocabulary;
     s->logits = malloc(n_logits * sizeof *s->logits);
     if (s->logits == NULL) return status_fail(TERN_NO_MEMORY, "no memory for logits");
     TRY(disk_open(s));

@@ -32,7 +32,7 @@ struct scheduler {
     // One step's.
     int32_t n_rows;
     struct decoder_row rows[DECODER_MAX_ROWS];
-    float *logits; // [options.parallel][vocabulary]
+    float *logits; // [max(options.parallel, 1 + DRAFT_MAX)][vocabulary]
     float *hidden; // [DECODER_MAX_ROWS][width]; made when an embedding asks for it
     int32_t n_drawing;
     struct request *drawing[SCHEDULER_MAX_PARALLEL]; // those that get a token

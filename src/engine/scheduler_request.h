@@ -2,6 +2,7 @@
 #ifndef ENGINE_SCHEDULER_REQUEST_H
 #define ENGINE_SCHEDULER_REQUEST_H
 
+#include "engine/draft.h"
 #include "engine/prefix.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
@@ -55,6 +56,7 @@ struct request {
     int32_t computed;  // tokens whose keys and values are in blocks
     int32_t n_generated;
     int32_t n_cached;
+    struct draft draft;
     double submitted, started, first_token; // model_clock(); 0: not yet
 
     // Of the present step.
@@ -62,6 +64,8 @@ struct request {
     int32_t wanted_by;         // fewest tokens left of a request that waits for this one
     int32_t first_row, n_rows; // from tokens[computed]
     float *logits;             // after its last row; NULL: not wanted
+    int32_t n_guesses;         // at the tokens that follow: rows behind those, logits behind those logits
+    tern_token guesses[DRAFT_MAX];
     struct draw draw;
 };
 

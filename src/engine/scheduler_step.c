@@ -29,10 +29,9 @@ static struct prefix_block *next_parent(const struct scheduler *s, const struct 
     return r->slot->n_blocks > 0 ? r->slot->blocks[r->slot->n_blocks - 1] : prefix_root(s->prefix);
 }
 
-// Says which tokens the request will compute in its last block, if it knows them.
-static void expect_tokens(struct request *r)
+// Says which tokens the request will compute in a block of its own, as far as it knows them.
+static void expect_tokens(struct request *r, struct prefix_block *block)
 {
-    struct prefix_block *block = r->slot->blocks[r->slot->n_blocks - 1];
     int32_t end = (block->index + 1) * DEVICE_KV_BLOCK, known = block->index * DEVICE_KV_BLOCK + block->n_tokens;
     if (end > r->n_tokens) end = r->n_tokens;
     if (known < end) prefix_expect(block, r->tokens + known, end - known);
@@ -64,7 +63,7 @@ static bool use_part(struct scheduler *s, struct request *r, struct prefix_block
         block = overlap >= MIN_COPY ? prefix_copy(s->prefix, block, overlap) : NULL;
     if (block == NULL) return false;
     slot_attach(r->slot, block);
-    expect_tokens(r);
+    expect_tokens(r, block);
     return true;
 }
 
@@ -97,7 +96,7 @@ static void make_block(struct scheduler *s, struct request *r)
     } while (block == NULL && queue_preempt_younger(s, r));
     if (block != NULL) {
         slot_attach(r->slot, block);
-        expect_tokens(r);
+        expect_tokens(r, block);
     } else if (s->n_active > 1) {
         queue_preempt(s, r);
     } else if (s->n_runs > 0) {
@@ -161,7 +160,7 @@ static int32_t extend_blocks(struct scheduler *s, struct request *r, int32_t n)
         struct prefix_block *block = prefix_create(s->prefix, next_parent(s, r), r->slot->n_blocks);
         if (block == NULL) break;
         slot_attach(r->slot, block);
-        expect_tokens(r);
+        expect_tokens(r, block);
     }
     int32_t room = r->slot->n_blocks * DEVICE_KV_BLOCK - r->computed;
     return n < room ? n : room;
@@ -178,6 +177,7 @@ static void add_rows(struct scheduler *s, struct request *r, int32_t n)
 {
     r->first_row = s->n_rows;
     r->n_rows = n;
+    r->n_guesses = 0;
     r->logits = NULL;
     bool last = n == request_left(r);
     if (last && wants_answer(r)) {
@@ -200,7 +200,7 @@ static void add_answers(struct scheduler *s)
         struct request *r = s->active[i];
         r->n_rows = 0;
         if (r->waits || !request_is_answering(r)) continue;
-        expect_tokens(r);
+        expect_tokens(r, current_block(r));
         add_rows(s, r, 1);
     }
 }
@@ -261,6 +261,24 @@ static void add_prompts(struct scheduler *s)
     }
 }
 
+// An answer that has a step for itself brings guesses at its next tokens along.
+static void add_guesses(struct scheduler *s, struct request *r)
+{
+    int32_t room = r->most_tokens - r->n_tokens - 1; // each of them may bring a token more
+    tern_token guesses[DRAFT_MAX];
+    int32_t n = room > 0 ? draft_propose(&r->draft, r->tokens, (size_t)r->n_tokens, (size_t)room, guesses) : 0;
+    if (n > 0) n = extend_blocks(s, r, 1 + n) - 1;
+    for (r->n_guesses = 0; r->n_guesses < n; r->n_guesses++, s->n_rows++) {
+        r->guesses[r->n_guesses] = guesses[r->n_guesses];
+        s->rows[s->n_rows] = (struct decoder_row){
+            .token = guesses[r->n_guesses],
+            .position = r->n_tokens + r->n_guesses,
+            .cache = r->slot->cache,
+            .logits = r->logits + ((size_t)r->n_guesses + 1) * (size_t)s->model->config.n_vocabulary,
+        };
+    }
+}
+
 // Memory for the rows after the last norm, once an embedding is asked for.
 static tern_status make_hidden(struct scheduler *s)
 {
@@ -274,9 +292,8 @@ static tern_status make_hidden(struct scheduler *s)
 
 // ---- After computing
 
-static void learn_speed(struct scheduler *s, int32_t n_answers, double seconds)
+static void learn_speed(struct scheduler *s, int32_t n_answers, int32_t n_prompt, double seconds)
 {
-    int32_t n_prompt = s->n_rows - n_answers;
     if (n_prompt == 0) {
         s->answer_seconds = s->answer_seconds == 0 ? seconds : 0.5 * s->answer_seconds + 0.5 * seconds;
         return;
@@ -287,20 +304,26 @@ static void learn_speed(struct scheduler *s, int32_t n_answers, double seconds)
     s->row_seconds = s->row_seconds == 0 ? row : (1 - weight) * s->row_seconds + weight * row;
 }
 
-static void commit(struct scheduler *s, struct request *r)
+// `n` more tokens have their keys and values.
+static void fill_blocks(struct scheduler *s, struct request *r, int32_t n)
 {
-    if (!request_is_answering(r) && !r->resumes) s->counts.prompt_tokens += (uint64_t)r->n_rows;
-    for (int32_t left = r->n_rows; left > 0;) {
+    while (n > 0) {
         struct prefix_block *block = current_block(r);
-        int32_t room = DEVICE_KV_BLOCK - block->filled, n = left < room ? left : room;
-        struct prefix_block *kept = prefix_fill(s->prefix, block, n);
+        int32_t room = DEVICE_KV_BLOCK - block->filled, more = n < room ? n : room;
+        struct prefix_block *kept = prefix_fill(s->prefix, block, more);
         if (kept != block) {
             kv_cache_put(r->slot->cache, kept->index, kept->slab);
             r->slot->blocks[kept->index] = kept;
         }
-        r->computed += n;
-        left -= n;
+        r->computed += more;
+        n -= more;
     }
+}
+
+static void commit(struct scheduler *s, struct request *r)
+{
+    if (!request_is_answering(r) && !r->resumes) s->counts.prompt_tokens += (uint64_t)r->n_rows;
+    fill_blocks(s, r, r->n_rows);
     if (request_left(r) == 0) r->slot->blocks[r->slot->n_blocks - 1]->busy = false;
     if (request_left(r) == 0 && r->n_generated == 0) disk_keep_prompt(s, r);
     if (r->pooling == SCHEDULER_POOL_MEAN)
@@ -328,39 +351,57 @@ static void draw_one(void *context, int64_t index, int worker)
     request_draw(s->drawing[index]);
 }
 
-// Hands a drawn token out. Requests end here.
-static void give_token(struct scheduler *s, struct request *r)
+// Hands a drawn token out. False: the request ended here.
+static bool give_token(struct scheduler *s, struct request *r)
 {
     const struct draw *draw = &r->draw;
     if (draw->status != TERN_OK) {
         scheduler_end(s, r, SCHEDULER_END_ERROR, draw->status, draw->message);
-        return;
+        return false;
     }
     if (draw->ends) {
         scheduler_end(s, r, SCHEDULER_END_TOKEN, TERN_OK, "");
-        return;
+        return false;
     }
     tern_status status = request_append(r, draw->token.token);
     if (status != TERN_OK) {
         scheduler_end(s, r, SCHEDULER_END_ERROR, status, status_message());
-        return;
+        return false;
     }
     s->counts.generated_tokens++;
     if (r->first_token == 0) r->first_token = model_clock();
-    bool goes_on = r->on_token == NULL || r->on_token(r->context, &draw->token);
-    if (!goes_on)
-        scheduler_end(s, r, SCHEDULER_END_STOPPED, TERN_OK, "");
-    else if (draw->complete)
-        scheduler_end(s, r, SCHEDULER_END_TOKEN, TERN_OK, "");
-    else if (r->n_tokens == r->most_tokens)
-        scheduler_end(s, r, SCHEDULER_END_LENGTH, TERN_OK, "");
+    bool wanted = r->on_token == NULL || r->on_token(r->context, &draw->token);
+    if (wanted && !draw->complete && r->n_tokens < r->most_tokens) return true;
+    enum scheduler_end end = !wanted          ? SCHEDULER_END_STOPPED
+                             : draw->complete ? SCHEDULER_END_TOKEN
+                                              : SCHEDULER_END_LENGTH;
+    scheduler_end(s, r, end, TERN_OK, "");
+    return false;
+}
+
+// True if the token drawn last was guessed: its keys and values are there, and the logits behind it.
+static bool take_guess(struct scheduler *s, struct request *r)
+{
+    if (r->n_guesses == 0 || r->guesses[0] != r->tokens[r->n_tokens - 1]) return false;
+    memmove(r->guesses, r->guesses + 1, (size_t)--r->n_guesses * sizeof *r->guesses);
+    r->logits += s->model->config.n_vocabulary;
+    expect_tokens(r, current_block(r));
+    fill_blocks(s, r, 1);
+    draft_count_hit(&r->draft);
+    return true;
 }
 
 static void draw_tokens(struct scheduler *s)
 {
-    pool_run(s->pool, s->n_drawing, draw_one, s);
-    for (int32_t i = 0; i < s->n_drawing; i++)
-        give_token(s, s->drawing[i]);
+    while (s->n_drawing > 0) {
+        int32_t n = s->n_drawing;
+        pool_run(s->pool, n, draw_one, s);
+        s->n_drawing = 0;
+        for (int32_t i = 0; i < n; i++) {
+            struct request *r = s->drawing[i];
+            if (give_token(s, r) && take_guess(s, r)) s->drawing[s->n_drawing++] = r;
+        }
+    }
 }
 
 // The step's requests end with what went wrong: what they share was not changed.
@@ -372,11 +413,13 @@ static void end_failed(struct scheduler *s, tern_status status)
         if (s->active[i]->n_rows > 0) scheduler_end(s, s->active[i], SCHEDULER_END_ERROR, status, message);
 }
 
-static tern_status compute(struct scheduler *s, int32_t n_answers)
+static tern_status compute(struct scheduler *s, int32_t n_answers, struct request *alone)
 {
     double seconds;
+    int32_t n_guesses = alone != NULL ? alone->n_guesses : 0;
     TRY(model_forward(s->model, s->rows, s->n_rows, &seconds));
-    learn_speed(s, n_answers, seconds);
+    learn_speed(s, n_answers, s->n_rows - n_answers - n_guesses, seconds);
+    if (alone != NULL) draft_count_pass(&alone->draft, n_guesses, seconds);
     s->counts.steps++;
     s->counts.step_seconds += seconds;
     return TERN_OK;
@@ -391,7 +434,9 @@ bool step_run(struct scheduler *s)
     int32_t n_answers = s->n_rows;
     add_prompts(s);
     if (s->n_rows == 0) return s->n_active == 0 && s->waiting != NULL;
-    if (status == TERN_OK) status = compute(s, n_answers);
+    struct request *alone = n_answers == 1 && s->n_rows == 1 ? s->drawing[0] : NULL;
+    if (alone != NULL) add_guesses(s, alone);
+    if (status == TERN_OK) status = compute(s, n_answers, alone);
     if (status != TERN_OK) {
         end_failed(s, status);
         return true;

@@ -407,6 +407,29 @@ static void constraints_are_kept(void **state)
     close_scheduler(&r);
 }
 
+// ---- Guesses
+
+static void repetition_takes_fewer_steps(void **state)
+{
+    (void)state;
+    struct recorder r;
+    static struct run alone, both[2];
+    open_scheduler(&r, &(struct scheduler_options){.kv_bytes = 1 << 24});
+    submit(&r, &alone, endless());
+    await_end(&alone);
+    assert_true(stats_of(&r).steps < (uint64_t)alone.n); // by how much depends on what passes cost
+    hold_model(&r);
+    for (int i = 0; i < 2; i++)
+        submit(&r, &both[i], endless());
+    release_model(&r);
+    for (int i = 0; i < 2; i++) {
+        await_end(&both[i]);
+        assert_int_equal(both[i].n, alone.n);
+        assert_memory_equal(both[i].tokens, alone.tokens, sizeof alone.tokens);
+    }
+    close_scheduler(&r);
+}
+
 // ---- Sharing
 
 static void one_prompt_for_many_answers_is_computed_once(void **state)
@@ -436,27 +459,37 @@ static void one_prompt_for_many_answers_is_computed_once(void **state)
     }
 }
 
+// `answered` tokens after a prompt of n; then both and ten more tokens as the next prompt.
+static void expect_next_turn(struct scheduler_request request, int32_t answered)
+{
+    struct recorder r;
+    static struct run run;
+    tern_token next[CONTEXT];
+    size_t n = request.n_prompt;
+    open_scheduler(&r, NULL);
+    request.max_tokens = answered;
+    submit(&r, &run, request);
+    await_end(&run);
+    assert_int_equal(run.n, answered);
+    memcpy(next, request.prompt, n * sizeof *next);
+    memcpy(next + n, run.tokens, (size_t)answered * sizeof *next);
+    n += (size_t)answered;
+    for (int i = 0; i < 10; i++)
+        next[n + (size_t)i] = 'z';
+    request.prompt = next;
+    request.n_prompt = n + 10;
+    submit(&r, &run, request);
+    await_end(&run);
+    assert_int_equal(run.result.n_cached, n - 1); // the token drawn last was never computed
+    close_scheduler(&r);
+}
+
 static void the_next_turn_begins_with_the_last_answer(void **state)
 {
     (void)state;
-    struct recorder r;
-    static struct run run;
-    open_scheduler(&r, NULL);
-    struct scheduler_request request = letters(90, 0);
-    request.max_tokens = 100;
-    submit(&r, &run, request);
-    await_end(&run);
-    tern_token next[300];
-    memcpy(next, request.prompt, 90 * sizeof *next);
-    memcpy(next + 90, run.tokens, 100 * sizeof *next);
-    for (int i = 190; i < 200; i++)
-        next[i] = 'z';
-    request.prompt = next;
-    request.n_prompt = 200;
-    submit(&r, &run, request);
-    await_end(&run);
-    assert_int_equal(run.result.n_cached, 189); // the last token drawn was never computed
-    close_scheduler(&r);
+    expect_next_turn(letters(90, 0), 100);
+    for (int32_t answered = 60; answered < 400; answered += 17)
+        expect_next_turn(endless(), answered); // says the same again and again, so that much of it is guessed
 }
 
 static void embeddings_leave_nothing_behind(void **state)
@@ -815,6 +848,7 @@ int main(void)
         cmocka_unit_test(logprobs_are_those_of_the_logits),
         cmocka_unit_test(embeddings_are_pooled_rows),
         cmocka_unit_test(constraints_are_kept),
+        cmocka_unit_test(repetition_takes_fewer_steps),
         cmocka_unit_test(one_prompt_for_many_answers_is_computed_once),
         cmocka_unit_test(the_next_turn_begins_with_the_last_answer),
         cmocka_unit_test(embeddings_leave_nothing_behind),
