@@ -240,6 +240,20 @@ static int32_t deepest(const struct bench *b, int32_t model, tern_kv_type kv_typ
     return depth;
 }
 
+// Pass by pass, with a progress line of its own: long contexts take long.
+static tern_status fill(struct bench *b, struct bench_subject *subject, struct kv_cache *cache, int32_t depth)
+{
+    time_left_begin(&b->line, "filling the context");
+    for (int32_t done = 0; done < depth;) {
+        int32_t n = depth - done < DECODER_MAX_ROWS ? depth - done : DECODER_MAX_ROWS;
+        TRY(prefill(b, subject->model, subject->engines[0].decoder, cache, done, n));
+        done += n;
+        time_left_show(&b->line, (float)done / (float)depth, "");
+    }
+    time_left_end(&b->line);
+    return TERN_OK;
+}
+
 // Computes once what the cases at a depth begin with.
 static tern_status fill_caches(struct bench *b)
 {
@@ -249,7 +263,7 @@ static tern_status fill_caches(struct bench *b)
             int32_t depth = deepest(b, i, (tern_kv_type)k);
             if (depth == 0) continue;
             TRY(kv_cache_open(&subject->model->config, (tern_kv_type)k, depth, &subject->filled[k]));
-            TRY(prefill(b, subject->model, subject->engines[0].decoder, subject->filled[k], 0, depth));
+            TRY(fill(b, subject, subject->filled[k], depth));
         }
     }
     return TERN_OK;
@@ -261,6 +275,7 @@ static tern_status run(struct bench *b)
 {
     TRY(bench_prepare(b));
     TRY(fill_caches(b));
+    time_left_begin(&b->line, "measuring");
     return run_rounds(b);
 }
 
@@ -272,7 +287,6 @@ int bench_measure(const struct bench_plan *plan, struct benchmark *out)
     b->out = out;
     int code = bench_load(b);
     if (code == EXIT_OK) {
-        time_left_begin(&b->line, "measuring");
         tern_status status = run(b);
         time_left_end(&b->line);
         if (status == TERN_CANCELLED)

@@ -17,8 +17,7 @@ static int most_of(const struct bench_list *list)
     return most;
 }
 
-// ---- Machine and models
-// ----------------------------------------------------------------------------------------------------
+// ---- Machine and models -------------------------------------------------------------------------------------------
 
 // "model name" of /proc/cpuinfo; ARM machines have none.
 static void machine_name(char *out, size_t size)
