@@ -1,4 +1,5 @@
 import './dom.ts';
+import { processorTime } from './processor_time.ts';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { MarkdownDocument } from '../../../web/src/markdown/document.ts';
@@ -31,6 +32,7 @@ describe('Markdown', () => {
     ['\\[\na\n\\]\nText', '<span class="maths display">a</span><p>Text</p>'],
     ['$$\nstill comi', '<span class="maths display">still comi</span>'],
     ['$5 and $6', '<p>$5 and $6</p>'],
+    ['[a $x$ b] $y', '<p>[a <span class="maths">x</span> b] $y</p>'],
     ['`$x$` \\$y$', '<p><code>$x$</code> $y$</p>'],
     ['```C++ {1}\n<b>\n```', '<pre><code class="language-c++">&lt;b&gt;\n</code></pre>'],
     [
@@ -209,9 +211,10 @@ describe('hostile answers', () => {
     ];
     for (const piece of pieces) {
       const text = piece.repeat(Math.ceil(20_000 / piece.length));
-      const begin = performance.now();
-      parseBlocks(text);
-      expect(performance.now() - begin, piece).toBeLessThan(3_000);
+      expect(
+        processorTime(() => parseBlocks(text)),
+        piece,
+      ).toBeLessThan(1_000);
     }
   });
 });

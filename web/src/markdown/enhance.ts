@@ -12,13 +12,19 @@ let typesetAsked = false;
 // Counts the tools that have arrived.
 export const tools = signal(0);
 
+// Without them, as when the server has gone away meanwhile, an answer is as readable, but plain.
 export async function loadHighlight(): Promise<void> {
-  ({ highlight } = await import('./highlight.ts'));
+  const tool = await import('./highlight.ts').catch(() => undefined);
+  if (!tool) return;
+  highlight = tool.highlight;
   tools.value++;
 }
 
 async function loadTypeset(): Promise<void> {
-  ({ typeset } = await import('./typeset.ts'));
+  const tool = await import('./typeset.ts').catch(() => undefined);
+  typesetAsked = tool !== undefined;
+  if (!tool) return;
+  typeset = tool.typeset;
   tools.value++;
 }
 

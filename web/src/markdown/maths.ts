@@ -19,8 +19,19 @@ const BLOCK = INLINE.filter((marks) => marks.display);
 
 const MAX_TEX = 10_000; // characters
 
-function findClose(text: string, from: number, end: number, close: string): number {
-  const limit = Math.min(end, from + MAX_TEX);
+// What was looked for to the end of a paragraph, and from where on it is not there, need not be looked for again.
+const absent = new WeakMap<StateInline, Map<string, number>>();
+
+function findClose(state: StateInline, from: number, close: string): number {
+  const missing = absent.get(state) ?? new Map<string, number>();
+  absent.set(state, missing);
+  if (from >= (missing.get(close) ?? Infinity)) return -1;
+  const end = closeAfter(state.src, from, Math.min(state.posMax, from + MAX_TEX), close);
+  if (end < 0 && state.src.indexOf(close, from) < 0) missing.set(close, from);
+  return end;
+}
+
+function closeAfter(text: string, from: number, limit: number, close: string): number {
   for (
     let at = text.indexOf(close, from);
     at >= 0 && at + close.length <= limit;
@@ -41,7 +52,7 @@ function inlineRule(state: StateInline, silent: boolean): boolean {
   const marks = INLINE.find(({ open }) => state.src.startsWith(open, state.pos));
   if (!marks) return false;
   const begin = state.pos + marks.open.length;
-  const end = findClose(state.src, begin, state.posMax, marks.close);
+  const end = findClose(state, begin, marks.close);
   const tex = state.src.slice(begin, end);
   if (end < 0 || tex.trim() === '') return false;
   if (marks.open === '$' && isMoney(tex, state.src[end + 1])) return false;

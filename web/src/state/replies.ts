@@ -20,6 +20,7 @@ export interface Reply {
   message: Signal<Message>; // as far as it has come; in the conversation it is kept now and then
   began: number;
   tokens: Signal<number>; // as counted here; the server's own count comes at the end
+  speed: Signal<number>; // tokens a second, by the clock here
   retryAt: Signal<number | null>; // while a busy server is given time
   hurry: () => void; // ends that wait
   abort: AbortController;
@@ -112,6 +113,8 @@ class Intake {
     this.#timer = undefined;
     this.#reply.message.value = this.#message;
     this.#reply.tokens.value = this.#tokens;
+    const time = this.#last - this.#first;
+    if (time > 0) this.#reply.speed.value = ((this.#tokens - 1) * 1000) / time;
   }
 }
 
@@ -188,6 +191,7 @@ async function run(id: string, message: Message): Promise<void> {
     message: signal(message),
     began: Date.now(),
     tokens: signal(0),
+    speed: signal(0),
     retryAt: signal(null),
     hurry: () => undefined,
     abort: new AbortController(),

@@ -22,10 +22,14 @@ function onKeyDown(event: KeyboardEvent): void {
   }
 }
 
-function useKeyboard(): void {
+// As in the style sheet: wider pages have no drawer.
+const narrow = matchMedia('(max-width: 50rem)');
+const closeDrawer = () => (drawerOpen.value = false);
+
+function useListeners(): void {
   useEffect(() => {
     addEventListener('keydown', onKeyDown);
-    return () => removeEventListener('keydown', onKeyDown);
+    narrow.addEventListener('change', closeDrawer);
   }, []);
 }
 
@@ -52,7 +56,7 @@ function useDropping() {
 }
 
 export function App() {
-  useKeyboard();
+  useListeners();
   const { over, ...dropping } = useDropping();
   const title = isDraft.value ? 'tern' : `${shown.value.title} · tern`;
   useEffect(() => {
@@ -61,8 +65,8 @@ export function App() {
   return (
     <div class={drawerOpen.value ? 'page drawer-open' : 'page'} {...dropping}>
       <Sidebar />
-      <div class="shade" onClick={() => (drawerOpen.value = false)} />
-      <div class="chat">
+      <div class="shade" onClick={closeDrawer} />
+      <div class="chat" inert={drawerOpen.value}>
         <Header />
         <Thread />
         <Composer />

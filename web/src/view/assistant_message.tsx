@@ -8,7 +8,7 @@ import { Branches } from './branches.tsx';
 import { CopyButton } from './copy_button.tsx';
 import { Icon, IconButton } from './icon.tsx';
 import { Markdown } from './markdown.tsx';
-import { secondsOf } from './numbers.ts';
+import { secondsOf, speedOf } from './numbers.ts';
 
 // The time, every second, while a component shows it.
 function useClock(): number {
@@ -71,7 +71,7 @@ function Numbers({ usage }: { usage: Usage }) {
   return (
     <span class="numbers" title={title}>
       {usage.tokens} tokens
-      {speed > 0 && ` · ${speed.toFixed(speed < 10 ? 1 : 0)} tokens/s`}
+      {speed > 0 && ` · ${speedOf(speed)}`}
       <span class="wide-only"> · first after {secondsOf(usage.firstTokenMs)}</span>
     </span>
   );

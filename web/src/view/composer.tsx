@@ -9,7 +9,7 @@ import { replyIn, say, stop } from '../state/replies.ts';
 import { facts } from '../state/server.ts';
 import { Icon, IconButton } from './icon.tsx';
 import { dropped, editing, suggested } from './intent.ts';
-import { countOf } from './numbers.ts';
+import { countOf, speedOf } from './numbers.ts';
 import { fitHeight, isPlainEnter } from './text_area.ts';
 import { FileChip } from './user_message.tsx';
 
@@ -49,8 +49,11 @@ function Meter() {
   const usage = pathOf(shown.value).findLast((message) => message.usage?.promptTokens)?.usage;
   const most = facts.value?.contextLength;
   const used = usage ? usage.promptTokens + usage.tokens : 0;
-  if (reply && reply.tokens.value > 0)
-    return <span class="meter">{countOf(reply.tokens.value)} tokens…</span>;
+  if (reply && reply.tokens.value > 0) {
+    return (
+      <span class="meter">{`${countOf(reply.tokens.value)} tokens · ${speedOf(reply.speed.value)}`}</span>
+    );
+  }
   if (!most || !used) return null;
   return (
     <span class="meter">

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { tools } from '../markdown/enhance.ts';
 import { MarkdownDocument } from '../markdown/document.ts';
 import { copyText } from './clipboard.ts';
@@ -54,7 +54,7 @@ export function Markdown({ text, growing }: { text: string; growing: boolean }) 
   const root = useRef<HTMLDivElement>(null);
   const painter = useRef<Painter>(null);
   const arrived = tools.value;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!root.current) return;
     painter.current ??= new Painter(root.current);
     painter.current.show(text, growing);

@@ -6,6 +6,8 @@ export function secondsOf(milliseconds: number): string {
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
 
+export const speedOf = (perSecond: number): string => `${perSecond.toFixed(perSecond < 10 ? 1 : 0)} tokens/s`;
+
 const grouped = new Intl.NumberFormat('en');
 
 export const countOf = (count: number): string => grouped.format(count);

@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals';
+import type { RefObject } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { Conversation } from '../chat/message.ts';
 import {
@@ -145,9 +146,22 @@ function startFresh(): void {
   drawerOpen.value = false;
 }
 
+// The focus goes into the drawer when it opens, and back to where it was when it closes.
+function useDrawerFocus(nav: RefObject<HTMLElement | null>): void {
+  const open = drawerOpen.value;
+  useLayoutEffect(() => {
+    if (!open) return undefined;
+    const before = document.activeElement;
+    nav.current?.querySelector<HTMLElement>('.drawer-only')?.focus();
+    return () => before instanceof HTMLElement && before.focus();
+  }, [open]);
+}
+
 export function Sidebar() {
+  const nav = useRef<HTMLElement>(null);
+  useDrawerFocus(nav);
   return (
-    <nav class="sidebar" aria-label="Conversations" id="conversations">
+    <nav class="sidebar" aria-label="Conversations" ref={nav}>
       <div class="sidebar-head">
         <Logo />
         <span class="wordmark">tern</span>
