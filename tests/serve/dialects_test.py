@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""What /v1/responses and Anthropic's /v1/messages answer, event by event. Python's standard library only.
+
+    dialects_test.py TERN [words in names of tests]
+"""
+
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+from server import Models, Server
+
+import chain_model
+
+TERN = os.path.abspath(sys.argv.pop(1))
+SENTENCE = "I am a very tiny model \u2713."
+HELLO = [{"role": "user", "content": "Hi"}]
+CALLING = ["\n", "Let", " me", " see", ".\n", "<tool_call>", "{\"name\": \"", "look", "\", \"arguments\": ", "{\"at\": ",
+           "\"sky\"", "}}", "</tool_call>", "<|im_end|>"]
+LOOK = {"type": "object", "properties": {"at": {"enum": ["sky", "sea"]}}, "required": ["at"], "additionalProperties": False}
+
+
+def events_of(answer):
+    """[(name, data)] of a stream, without comments."""
+    assert answer.status == 200, answer.body
+    assert answer.headers["Content-Type"] == "text/event-stream", answer.headers
+    events = []
+    for block in answer.body.decode().split("\n\n"):
+        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        if lines:
+            assert lines[0].startswith("event: ") and lines[1].startswith("data: ") and len(lines) == 2, lines
+            events.append((lines[0][7:], json.loads(lines[1][6:])))
+    return events
+
+
+class Dialect(unittest.TestCase):
+    model = "chain.gguf"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(TERN, Models.get(), cls.model, "--parallel", "4")
+        cls.server.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__()
+
+    def respond(self, **fields):
+        return self.server.post("/v1/responses", {"input": "Hi", "temperature": 0, **fields})
+
+    def message(self, **fields):
+        return self.server.post("/v1/messages", {"messages": HELLO, "max_tokens": 50, "temperature": 0, **fields})
+
+
+class Words(Dialect):
+    def test_response(self):
+        body = self.respond(instructions="Be brief.", metadata={"a": "b"}, max_output_tokens=50).json()
+        self.assertRegex(body["id"], r"^resp_[0-9A-Za-z]{24}$")
+        self.assertEqual((body["object"], body["status"], body["model"]), ("response", "completed", "chain"))
+        item = body["output"][0]
+        self.assertRegex(item.pop("id"), r"^msg_[0-9A-Za-z]{24}$")
+        self.assertEqual(body["output"], [{"type": "message", "role": "assistant", "status": "completed", "content": [
+            {"type": "output_text", "text": SENTENCE, "annotations": [], "logprobs": []}]}])
+        self.assertEqual((body["instructions"], body["metadata"], body["max_output_tokens"]), ("Be brief.", {"a": "b"}, 50))
+        self.assertEqual((body["tools"], body["tool_choice"], body["parallel_tool_calls"]), ([], "auto", True))
+        self.assertEqual((body["text"], body["error"], body["incomplete_details"]), ({"format": {"type": "text"}}, None, None))
+        self.assertEqual((body["store"], body["previous_response_id"]), (False, None))
+        usage = body["usage"]
+        self.assertEqual((usage["output_tokens"], usage["total_tokens"]), (9, usage["input_tokens"] + 9))
+        self.assertEqual(usage["output_tokens_details"], {"reasoning_tokens": 0})
+
+    def test_stream_of_a_response(self):
+        events = events_of(self.respond(stream=True))
+        self.assertEqual([data["type"] for _, data in events], [name for name, _ in events])
+        self.assertEqual([data["sequence_number"] for _, data in events], list(range(len(events))))
+        names = [name for name, _ in events]
+        self.assertEqual(names[:4], ["response.created", "response.in_progress", "response.output_item.added",
+                                     "response.content_part.added"])
+        self.assertEqual(names[-4:], ["response.output_text.done", "response.content_part.done", "response.output_item.done",
+                                      "response.completed"])
+        deltas = events[4:-4]
+        self.assertEqual({name for name, _ in deltas}, {"response.output_text.delta"})
+        self.assertEqual("".join(data["delta"] for _, data in deltas), SENTENCE)
+        item = events[-1][1]["response"]["output"][0]
+        self.assertEqual({data["item_id"] for _, data in [events[3], *deltas, *events[-4:-2]]}, {item["id"]})
+        self.assertEqual(events[2][1]["item"], {**item, "status": "in_progress", "content": []})
+        self.assertEqual(events[-2][1]["item"], item)
+        self.assertEqual(events[-3][1]["part"], item["content"][0])
+        self.assertEqual(events[-4][1]["text"], SENTENCE)
+        self.assertEqual(events[0][1]["response"]["status"], "in_progress")
+        self.assertEqual(events[0][1]["response"]["id"], events[-1][1]["response"]["id"])
+
+    def test_response_that_is_cut_off(self):
+        body = self.respond(max_output_tokens=2).json()
+        self.assertEqual((body["status"], body["incomplete_details"]), ("incomplete", {"reason": "max_output_tokens"}))
+        self.assertEqual((body["output"][0]["status"], body["output"][0]["content"][0]["text"]), ("incomplete", "I am"))
+        self.assertEqual(events_of(self.respond(max_output_tokens=2, stream=True))[-1][0], "response.incomplete")
+
+    def test_logprobs_of_a_response(self):
+        part = self.respond(include=["message.output_text.logprobs"], top_logprobs=2).json()["output"][0]["content"][0]
+        self.assertEqual(b"".join(bytes(entry["bytes"]) for entry in part["logprobs"]).decode(), SENTENCE)
+        self.assertEqual({len(entry["top_logprobs"]) for entry in part["logprobs"]}, {2})
+
+    def test_message(self):
+        body = self.message(system="Be brief.").json()
+        self.assertRegex(body.pop("id"), r"^msg_[0-9A-Za-z]{24}$")
+        usage = body.pop("usage")
+        self.assertEqual(body, {"type": "message", "role": "assistant", "model": "chain", "stop_reason": "end_turn",
+                                "stop_sequence": None, "content": [{"type": "text", "text": SENTENCE}]})
+        self.assertEqual((usage["output_tokens"], usage["cache_creation_input_tokens"]), (9, 0))
+        counted = self.server.post("/v1/messages/count_tokens", {"messages": HELLO, "system": "Be brief."}).json()
+        self.assertEqual(counted, {"input_tokens": usage["input_tokens"] + usage["cache_read_input_tokens"]})
+
+    def test_stream_of_a_message(self):
+        events = events_of(self.message(stream=True))
+        self.assertEqual([data["type"] for _, data in events], [name for name, _ in events])
+        self.assertEqual([name for name, _ in events[:3]], ["message_start", "ping", "content_block_start"])
+        start = events[0][1]["message"]
+        self.assertEqual((start["content"], start["stop_reason"]), ([], None))
+        self.assertGreater(start["usage"]["input_tokens"], 0)
+        self.assertEqual(events[2][1], {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
+        self.assertEqual("".join(data["delta"]["text"] for _, data in events[3:-3]), SENTENCE)
+        self.assertEqual({data["delta"]["type"] for _, data in events[3:-3]}, {"text_delta"})
+        self.assertEqual(events[-3][1], {"type": "content_block_stop", "index": 0})
+        self.assertEqual(events[-2][1]["delta"], {"stop_reason": "end_turn", "stop_sequence": None})
+        self.assertEqual(events[-2][1]["usage"]["output_tokens"], 9)
+        self.assertEqual(events[-1], ("message_stop", {"type": "message_stop"}))
+
+    def test_ends_of_a_message(self):
+        body = self.message(max_tokens=2).json()
+        self.assertEqual((body["stop_reason"], body["content"]), ("max_tokens", [{"type": "text", "text": "I am"}]))
+        body = self.message(stop_sequences=["nobody", " very"]).json()
+        self.assertEqual((body["stop_reason"], body["stop_sequence"]), ("stop_sequence", " very"))
+        self.assertEqual(body["content"], [{"type": "text", "text": "I am a"}])
+
+    def test_begun_message(self):
+        plain = self.server.post("/v1/messages/count_tokens", {"messages": HELLO}).json()["input_tokens"]
+        begun = [*HELLO, {"role": "assistant", "content": "So:\n"}]  # a line's end is what the model's sentence follows
+        body = self.message(messages=begun).json()
+        self.assertEqual(body["content"], [{"type": "text", "text": SENTENCE}])
+        self.assertEqual(body["usage"]["input_tokens"] + body["usage"]["cache_read_input_tokens"], plain + len("So:\n"))
+
+    def test_errors(self):
+        answer = self.message(max_tokens="many")
+        self.assertEqual((answer.status, answer.json()["type"]), (400, "error"))
+        self.assertEqual(answer.json()["error"]["type"], "invalid_request_error")
+        self.assertIn("max_tokens", answer.json()["error"]["message"])
+        answer = self.respond(previous_response_id="resp_1")
+        self.assertEqual((answer.status, answer.error()["param"]), (400, "previous_response_id"))
+        answer = self.message(messages=[{"role": "user", "content": "word " * 600}])
+        self.assertEqual((answer.status, answer.json()["error"]["type"]), (400, "invalid_request_error"))
+
+
+class Thinking(Dialect):
+    model = "thoughtful.gguf"
+
+    def test_response(self):
+        thought, said = self.respond().json()["output"]
+        self.assertEqual((thought["type"], thought["summary"]), ("reasoning", []))
+        self.assertEqual(thought["content"], [{"type": "reasoning_text", "text": "Hm, well"}])
+        self.assertEqual(said["content"][0]["text"], "Yes.")
+
+    def test_stream_of_a_response(self):
+        events = events_of(self.respond(stream=True))
+        names = [name for name, _ in events]
+        self.assertEqual([names.count(f"response.{name}") for name in (
+            "output_item.added", "content_part.added", "reasoning_text.done", "output_text.done", "output_item.done")],
+            [2, 2, 1, 1, 2])
+        self.assertLess(names.index("response.reasoning_text.done"), names.index("response.output_text.delta"))
+        text = "".join(data["delta"] for name, data in events if name == "response.reasoning_text.delta")
+        self.assertEqual(text, "Hm, well")
+        self.assertEqual({data["output_index"] for name, data in events if "output_text" in name}, {1})
+
+    def test_message(self):
+        content = self.message(thinking={"type": "adaptive"}).json()["content"]
+        self.assertEqual(content, [{"type": "thinking", "thinking": "Hm, well", "signature": ""}, {"type": "text", "text": "Yes."}])
+        events = events_of(self.message(thinking={"type": "adaptive"}, stream=True))
+        starts = [data["content_block"]["type"] for name, data in events if name == "content_block_start"]
+        self.assertEqual(starts, ["thinking", "text"])
+        thought = "".join(data["delta"].get("thinking", "") for name, data in events if name == "content_block_delta")
+        self.assertEqual(thought, "Hm, well")
+
+
+class Calls(Dialect):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="tern-calls-")
+        chain_model.write_model(os.path.join(cls.folder.name, "calling.gguf"), chain=CALLING, context=2048)
+        cls.server = Server(TERN, cls.folder.name, "calling.gguf")
+        cls.server.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__()
+        cls.folder.cleanup()
+
+    tools = [{"type": "function", "name": "look", "parameters": LOOK}]
+    anthropic_tools = [{"name": "look", "input_schema": LOOK}]
+
+    def test_response(self):
+        said, call = self.respond(tools=self.tools).json()["output"]
+        self.assertEqual(said["content"][0]["text"], "Let me see.")
+        self.assertRegex(call.pop("id"), r"^fc_")
+        self.assertRegex(call.pop("call_id"), r"^call_")
+        self.assertEqual(call, {"type": "function_call", "status": "completed", "name": "look", "arguments": "{\"at\": \"sky\"}"})
+
+    def test_stream_of_a_response(self):
+        events = events_of(self.respond(tools=self.tools, stream=True))
+        added = [data["item"] for name, data in events if name == "response.output_item.added"]
+        self.assertEqual([item["type"] for item in added], ["message", "function_call"])
+        self.assertEqual((added[1]["name"], added[1]["arguments"], added[1]["status"]), ("look", "", "in_progress"))
+        deltas = [data for name, data in events if name == "response.function_call_arguments.delta"]
+        self.assertEqual("".join(data["delta"] for data in deltas), "{\"at\": \"sky\"}")
+        self.assertEqual({(data["item_id"], data["output_index"]) for data in deltas}, {(added[1]["id"], 1)})
+        done = next(data for name, data in events if name == "response.function_call_arguments.done")
+        self.assertEqual(done["arguments"], "{\"at\": \"sky\"}")
+        self.assertEqual(events[-1][0], "response.completed")
+
+    def test_message(self):
+        body = self.message(tools=self.anthropic_tools).json()
+        self.assertEqual(body["stop_reason"], "tool_use")
+        self.assertRegex(body["content"][1].pop("id"), r"^toolu_[0-9A-Za-z]{24}$")
+        self.assertEqual(body["content"], [{"type": "text", "text": "Let me see."},
+                                           {"type": "tool_use", "name": "look", "input": {"at": "sky"}}])
+
+    def test_stream_of_a_message(self):
+        events = events_of(self.message(tools=self.anthropic_tools, stream=True))
+        starts = [data["content_block"] for name, data in events if name == "content_block_start"]
+        self.assertEqual([block["type"] for block in starts], ["text", "tool_use"])
+        self.assertEqual((starts[1]["name"], starts[1]["input"]), ("look", {}))
+        pieces = [data["delta"]["partial_json"] for name, data in events
+                  if name == "content_block_delta" and data["delta"]["type"] == "input_json_delta"]
+        self.assertEqual(json.loads("".join(pieces)), {"at": "sky"})
+        self.assertEqual(events[-2][1]["delta"]["stop_reason"], "tool_use")
+
+    def test_what_must_be_called_is_called_first(self):
+        for fields in ({"tool_choice": "required"}, {"tool_choice": {"type": "function", "name": "look"}}):
+            body = self.respond(tools=self.tools, parallel_tool_calls=False, **fields).json()
+            self.assertEqual([(item["type"], item["name"]) for item in body["output"]], [("function_call", "look")])
+            self.assertIn(json.loads(body["output"][0]["arguments"])["at"], ("sky", "sea"))
+
+    def test_tools_that_are_not_to_be_called(self):
+        body = self.message(tools=self.anthropic_tools, tool_choice={"type": "none"}).json()
+        self.assertEqual([block["type"] for block in body["content"]], ["text"])
+        self.assertIn("<tool_call>", body["content"][0]["text"])
+
+    def test_a_schema_that_cannot_be_enforced(self):
+        odd = {"type": "object", "properties": {"at": {"not": {"pattern": "x"}}}}
+        loose = [{"type": "function", "name": "look", "parameters": odd}]
+        self.assertEqual(self.respond(tools=loose).status, 200)
+        answer = self.respond(tools=[{**loose[0], "strict": True}])
+        self.assertEqual((answer.status, answer.error()["param"]), (400, "tools"))
+        self.assertIn("tool \"look\": schema, /properties/at/not", answer.error()["message"])
+
+    def test_tools_and_a_format(self):
+        answer = self.respond(tools=self.tools, text={"format": {"type": "json_object"}})
+        self.assertEqual(answer.status, 400)
+        self.assertIn("cannot be had together", answer.error()["message"])
+
+
+if __name__ == "__main__":
+    unittest.main()
