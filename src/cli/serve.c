@@ -20,7 +20,7 @@ struct serve_options {
     const char *host, *unix_path, *certificate, *key, *key_file, *cors, *config;
     const char *kv_memory, *cache_dir, *cache_dir_size, *models_memory, *max_body;
     int port, context, parallel, queue, threads, kv_type, f32_activations;
-    int connections, timeout, grace, log_format, verbose;
+    int connections, timeout, heartbeat, grace, log_format, verbose;
     float max_delay;
     tern_sampling sampling;
 };
@@ -82,6 +82,8 @@ static const struct option options_serve[] = {
     {OPTION_INTEGER, "--connections", "N", AT(connections), 1, 1 << 20, "most open connections, default 4096"},
     {OPTION_INTEGER, "--timeout", "S", AT(timeout), 1, 86400,
      "seconds that a request may take to arrive (longer for large ones that keep coming), default 60"},
+    {OPTION_INTEGER, "--heartbeat", "S", AT(heartbeat), 1, 86400,
+     "seconds after which a silent stream gets a comment, so that no proxy thinks it dead, default 15"},
     {OPTION_INTEGER, "--grace", "S", AT(grace), 0, 86400,
      "seconds for answers in progress to end after SIGTERM or Ctrl-C, default 30; a second signal ends them"},
     {OPTION_HEADING, .help = "running it"},
@@ -161,6 +163,7 @@ static void set_options(const struct serve_options *o, struct server_options *se
         .max_body = 32 << 20,
         .max_connections = o->connections,
         .timeout = o->timeout,
+        .heartbeat = o->heartbeat,
         .cors = o->cors,
     };
     server->models.waiting = o->queue;
@@ -412,6 +415,7 @@ int serve_main(int argc, char **argv)
         .max_delay = 0.25F,
         .connections = 4096,
         .timeout = 60,
+        .heartbeat = 15,
         .grace = 30,
         .sampling = tern_sampling_default(),
     };

@@ -68,6 +68,7 @@ struct exchange {
     struct buffer out; // what is to be sent
     size_t n_sent;     // of out
     uint64_t n_bytes;  // sent in all
+    double last_write; // to a stream: seconds, model_clock()
     struct exchange_facts facts;
 };
 
@@ -110,6 +111,8 @@ struct exchange *exchange_open(struct http_server *http, struct MHD_Connection *
 void exchange_resume(struct exchange *exchange);
 // The client is gone, or has to go.
 void exchange_give_up(struct exchange *exchange);
+// A comment in a stream that was silent for so many seconds, so that nobody in between thinks the connection is dead.
+void exchange_beat(struct exchange *exchange, double now, double seconds);
 // Sends what is there, MHD_queue_response(). With exchange->mutex.
 enum MHD_Result exchange_send(struct exchange *exchange);
 

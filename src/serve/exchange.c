@@ -235,20 +235,35 @@ void exchange_fail(struct exchange *e, const struct api_error *error)
 void exchange_begin_stream(struct exchange *e)
 {
     pthread_mutex_lock(&e->mutex);
+    e->last_write = model_clock();
     if (begin_answer(e, EXCHANGE_STREAMING, 200, "text/event-stream")) exchange_resume(e);
     pthread_mutex_unlock(&e->mutex);
+}
+
+// With the mutex.
+static void append_stream(struct exchange *e, const char *bytes, size_t length)
+{
+    if (e->phase != EXCHANGE_STREAMING || e->gone) return;
+    e->last_write = model_clock();
+    bool full = e->out.length - e->n_sent > EXCHANGE_MAX_UNREAD;
+    if (full || buffer_append(&e->out, bytes, length) != TERN_OK)
+        leave(e); // a stream that lost a part would be worse than none
+    else
+        exchange_resume(e);
 }
 
 void exchange_write(struct exchange *e, const char *bytes, size_t length)
 {
     pthread_mutex_lock(&e->mutex);
-    if (e->phase == EXCHANGE_STREAMING && !e->gone) {
-        bool full = e->out.length - e->n_sent > EXCHANGE_MAX_UNREAD;
-        if (full || buffer_append(&e->out, bytes, length) != TERN_OK)
-            leave(e); // a stream that lost a part would be worse than none
-        else
-            exchange_resume(e);
-    }
+    append_stream(e, bytes, length);
+    pthread_mutex_unlock(&e->mutex);
+}
+
+void exchange_beat(struct exchange *e, double now, double seconds)
+{
+    static const char comment[] = ":\n\n";
+    pthread_mutex_lock(&e->mutex);
+    if (e->suspended && now - e->last_write > seconds) append_stream(e, comment, sizeof comment - 1);
     pthread_mutex_unlock(&e->mutex);
 }
 

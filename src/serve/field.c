@@ -38,8 +38,10 @@ bool field_fail(const struct fields *f, const char *name, const char *format, ..
     return api_error_invalid(f->error, param, NULL, "%s: %s", param, message);
 }
 
+// value: NULL if there is none where one must be.
 static bool wrong_type(const struct fields *f, const char *name, const char *expected, const json_t *value)
 {
+    if (value == NULL) return field_fail(f, name, "it is missing");
     field_fail(f, name, "expected %s, got %s", expected, type_name(value));
     f->error->code = "invalid_type";
     return false;

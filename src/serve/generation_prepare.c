@@ -12,12 +12,14 @@ static bool fail_memory(struct generation *g)
 }
 
 // Messages of the engine may begin with the file's path, which is nobody's business.
-static const char *without_path(const struct served_model *model, const char *message)
+static bool tell_without_path(const struct served_model *model, const char *message, const char *param,
+                              struct api_error *error)
 {
     const char *path = model->model->file->path;
     size_t length = strlen(path);
-    return strncmp(message, path, length) == 0 && strncmp(message + length, ": ", 2) == 0 ? message + length + 2
-                                                                                          : message;
+    bool has_path = strncmp(message, path, length) == 0;
+    return api_error_invalid(error, param, NULL, "%s%s", has_path ? "the model" : "",
+                             message + (has_path ? length : 0));
 }
 
 static bool tell_failure(const struct served_model *model, tern_status status, const char *param,
@@ -26,7 +28,7 @@ static bool tell_failure(const struct served_model *model, tern_status status, c
     // A template that raises an exception speaks of the conversation, not of its file.
     bool is_about_text = status == TERN_BAD_FILE || status == TERN_UNSUPPORTED || status == TERN_LIMIT;
     if (!is_about_text) return api_error_from_status(error, status, param);
-    return api_error_invalid(error, param, NULL, "%s", without_path(model, status_message()));
+    return tell_without_path(model, status_message(), param, error);
 }
 
 static bool fail(struct generation *g, tern_status status, const char *param)

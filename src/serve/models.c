@@ -129,6 +129,7 @@ static void make_room(struct models *models, const struct entry *entry)
             continue;
         }
         struct served_model served = idle->served;
+        idle->served = (struct served_model){0};
         idle->state = MODELS_UNLOADED;
         pthread_mutex_unlock(&models->mutex);
         log_say(models->log, "unloading %s", idle->source.name);

@@ -54,6 +54,7 @@ static void look_at_connections(struct http_server *http, struct watch *watch)
     bool room = reserve(watch, (size_t)http->n_connections);
     for (struct connection *c = http->connections; c != NULL; c = c->next) {
         if (c->reading && now > c->deadline) shutdown(c->fd, SHUT_RDWR); // libmicrohttpd sees it end, and closes it
+        if (c->exchange != NULL && !c->reading) exchange_beat(c->exchange, now, http->options.heartbeat);
         if (!room || c->reading || c->exchange == NULL || !is_suspended(c->exchange)) continue;
         watch->polls[watch->count] = (struct pollfd){.fd = c->fd, .events = POLLIN | POLLRDHUP};
         watch->list[watch->count++] = (struct watched){exchange_hold(c->exchange), c->fd};

@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+"""Clients that tern serve must stand: slow, huge, broken, gone, many. Each time others are answered all along.
+
+    hostile_test.py TERN [words in names of tests]
+"""
+
+import collections
+import json
+import os
+import re
+import selectors
+import socket
+import sys
+import time
+import unittest
+
+from server import SLOW, Models, Server
+
+TERN = os.path.abspath(sys.argv.pop(1))
+SENTENCE = "I am a very tiny model \u2713."
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+MIB = 1 << 20
+
+
+def chat_bytes(**fields):
+    body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "temperature": 0, **fields}).encode()
+    return POST + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def read_all(connection):
+    data = b""
+    try:
+        while piece := connection.recv(65536):
+            data += piece
+    except ConnectionResetError:
+        pass
+    connection.close()
+    return data
+
+
+class Hostile(unittest.TestCase):
+    def serve(self, *words, **options):
+        server = Server(TERN, Models.get(), *words, **options)
+        server.__enter__()
+        self.addCleanup(server.__exit__)
+        return server
+
+    def assert_alive(self, server):
+        self.assertEqual(server.post("/tokenize", {"content": "x"}).status, 200)
+
+    # ---- Slow ---------------------------------------------------------------------------------------------------------
+
+    def test_a_byte_now_and_then(self):
+        server = self.serve("chain.gguf", "--timeout", "2")
+        for begun in (b"", POST + b"X-Slow: ", POST + b"Content-Length: 1000\r\n\r\n{"):
+            connection = server.socket()
+            connection.sendall(begun)
+            start, closed = time.monotonic(), False
+            while not closed and time.monotonic() - start < 20 * SLOW:
+                time.sleep(0.25)
+                self.assert_alive(server)
+                try:
+                    connection.sendall(b"x")
+                    connection.settimeout(0.01)
+                    closed = connection.recv(1) == b""
+                except socket.timeout:
+                    pass
+                except OSError:
+                    closed = True
+            connection.close()
+            self.assertTrue(closed, begun)
+            self.assertGreater(time.monotonic() - start, 1.5)
+
+    def test_large_and_steady(self):
+        # Longer on its way than --timeout, but it keeps coming.
+        server = self.serve("chain.gguf", "--timeout", "1")
+        body = json.dumps({"content": "x" * 150000}).encode()
+        connection = server.socket()
+        connection.sendall(b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
+        for at in range(0, len(body), 15000):
+            connection.sendall(body[at:at + 15000])
+            time.sleep(0.25)
+        self.assertTrue(connection.recv(100).startswith(b"HTTP/1.1 200"))
+        connection.close()
+
+    def test_who_does_not_read(self):
+        server = self.serve("endless.gguf", "--timeout", "1")
+        connection = server.begin_stream(max_tokens=15000, logprobs=True, top_logprobs=20)
+        server.until(lambda: not server.busy_slots(), 60)
+        server.until(lambda: server.metric("tern_connections") <= 2, 20, "who does not read is not cut off")
+        connection.close()
+
+    # ---- Huge and broken ----------------------------------------------------------------------------------------------
+
+    def test_large_bodies(self):
+        server = self.serve("chain.gguf", "--max-body", "1M")
+        for length in (MIB + 1, 6 * MIB):
+            answer = server.post("/v1/chat/completions", b"x" * length)
+            self.assertEqual(answer.status, 413)
+            self.assertEqual(answer.error()["code"], "body_too_large")
+        # Without a length, and with one that nobody would wait for.
+        connection = server.socket()
+        connection.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+        try:
+            for _ in range(200):
+                connection.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+            self.assertNotIn(b"200 OK", read_all(connection))
+        except (ConnectionResetError, BrokenPipeError):
+            connection.close()
+        connection = server.socket()
+        connection.sendall(POST + b"Content-Length: 104857600\r\n\r\nx")
+        self.assertIn(b" 413 ", read_all(connection).split(b"\r\n")[0])
+        self.assert_alive(server)
+
+    def test_hundred_megabytes(self):
+        server = self.serve("chain.gguf")
+        before = server.metric("process_resident_memory_bytes")
+        answer = server.post("/v1/chat/completions", b"x" * (100 * MIB))
+        self.assertEqual(answer.status, 413)
+        self.assertLess(server.metric("process_resident_memory_bytes") - before, 8 * MIB)
+
+    def test_broken_json(self):
+        server = self.serve("chain.gguf")
+        deep = lambda n: "[" * n + "]" * n
+        wrap = lambda text: '{"messages": [{"role": "user", "content": "x"}], "max_tokens": 1, ' + text + "}"
+        for body in (b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"messages": "\xc3"}', b'{"a": "\\ud800"}',
+                     b'{"messages": [{"role": "user", "content": "a\\u0000b"}]}', deep(100000).encode(),
+                     ('{"a":' * 100000).encode(), b"{\"messages\": [" + b"{}," * 100000 + b"{}]}",
+                     b'{"max_tokens": ' + b"9" * 10000 + b"}", wrap('"temperature": 1e999').encode(),
+                     b"\x00" * 1000):
+            answer = server.post("/v1/chat/completions", body)
+            self.assertEqual(answer.status, 400, body[:50])
+            self.assertIn("message", answer.error())
+        for text in (f'"metadata": {deep(1000)}', f'"chat_template_kwargs": {{"x": {deep(1000)}}}',
+                     '"tools": [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"x": '
+                     + deep(1000) + "}}}}]", f'"logit_bias": {{"1": {deep(900)}}}'):
+            self.assertIn(server.post("/v1/chat/completions", wrap(text)).status, (200, 400), text[:50])
+        self.assert_alive(server)
+
+    def test_broken_http(self):
+        server = self.serve("chain.gguf", "--timeout", "1")
+        for request in (b"\r\n\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 50,
+                        b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n",
+                        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100000 + b"\r\n\r\n",
+                        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 20000 + b"\r\n",
+                        POST + b"Content-Length: -5\r\n\r\n", POST + b"Content-Length: 99999999999999999999\r\n\r\n",
+                        POST + b"Transfer-Encoding: chunked\r\n\r\nzzz\r\n",
+                        b"GET /%ff%2e%2e/etc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
+            connection = server.socket()
+            try:
+                connection.sendall(request)
+                connection.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+            self.assertNotIn(b" 200 ", read_all(connection).split(b"\r\n")[0], request[:30])
+        self.assert_alive(server)
+
+    def test_pipelined(self):
+        server = self.serve("chain.gguf")
+        connection = server.socket()
+        ask = chat_bytes(max_tokens=3)
+        connection.sendall(ask + ask + b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        data = read_all(connection)
+        self.assertEqual(data.count(b"HTTP/1.1 200"), 3)
+        self.assertEqual(data.count(b'"I am a"'), 2)
+
+    # ---- Gone ---------------------------------------------------------------------------------------------------------
+
+    def test_who_goes_mid_stream(self):
+        server = self.serve("endless.gguf", "--parallel", "2")
+        connections = [server.begin_stream(max_tokens=19000) for _ in range(2)]
+        server.until(lambda: len(server.busy_slots()) == 2, 5)
+        for connection in connections:
+            connection.close()
+        server.until(lambda: not server.busy_slots(), 1, "a place is not freed")
+        self.assertEqual(server.metric("tern_requests_cancelled_total"), 2)
+
+    def test_who_goes_while_waiting(self):
+        server = self.serve("endless.gguf", "--parallel", "1")
+        first = server.begin_stream(max_tokens=19000)
+        waiting = server.socket()
+        waiting.sendall(chat_bytes(max_tokens=19000))
+        server.until(lambda: server.metric("tern_requests_waiting") == 1, 5)
+        waiting.close()
+        server.until(lambda: server.metric("tern_requests_waiting") == 0, 1, "a place in the queue is not freed")
+        first.close()
+        server.until(lambda: not server.busy_slots(), 1)
+        whole = server.socket()  # one that waits for its answer in one piece
+        whole.sendall(chat_bytes(max_tokens=19000))
+        server.until(server.busy_slots, 5)
+        whole.close()
+        server.until(lambda: not server.busy_slots(), 1, "a place is not freed")
+
+    # ---- Many ---------------------------------------------------------------------------------------------------------
+
+    def test_a_thousand_idle(self):
+        server = self.serve("chain.gguf")
+
+        def threads():
+            with open(f"/proc/{server.process.pid}/status") as status:
+                return int(re.search(r"Threads:\s+(\d+)", status.read())[1])
+
+        before = threads()
+        idle = [server.socket() for _ in range(1000)]
+        for i, connection in enumerate(idle):
+            if i % 2: connection.sendall(POST)
+        server.until(lambda: server.metric("tern_connections") >= 1000)
+        for _ in range(20):
+            self.assertEqual(server.chat().json()["choices"][0]["message"]["content"], SENTENCE)
+        self.assertEqual(threads(), before)
+        for connection in idle:
+            connection.close()
+        server.until(lambda: server.metric("tern_connections") < 10)
+
+    def test_more_than_the_queue_takes(self):
+        server = self.serve("endless.gguf", "--parallel", "4", "--queue", "64")
+        blockers = [server.begin_stream(max_tokens=19000) for _ in range(4)]
+        selector, left, answers = selectors.DefaultSelector(), {}, []
+        for _ in range(500):
+            connection = server.socket()
+            connection.sendall(chat_bytes(max_tokens=4).replace(b"Host: x", b"Host: x\r\nConnection: close"))
+            left[connection] = b""
+            selector.register(connection, selectors.EVENT_READ)
+        server.until(lambda: server.metric("tern_requests_waiting") == 64)
+        for blocker in blockers:
+            blocker.close()
+        while left:
+            ready = selector.select(30 * SLOW)
+            self.assertTrue(ready, f"{len(left)} requests are not answered")
+            for key, _ in ready:
+                piece = key.fileobj.recv(65536)
+                left[key.fileobj] += piece
+                if not piece:
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()
+                    answers.append(left.pop(key.fileobj))
+        status = collections.Counter(int(answer.split(b" ")[1]) for answer in answers)
+        self.assertEqual(set(status), {200, 429})
+        self.assertGreaterEqual(status[200], 64)
+        for answer in answers:
+            if b"HTTP/1.1 200" in answer:
+                self.assertIn(b'"content":"la di da\\n"', answer)
+            else:
+                self.assertIn(b"Retry-After: ", answer)
+                self.assertIn(b'"code":"queue_full"', answer)
+        self.assert_alive(server)
+
+
+class Keys(unittest.TestCase):
+    ENDPOINTS = [("POST", "/v1/chat/completions"), ("POST", "/v1/completions"), ("POST", "/v1/embeddings"),
+                 ("POST", "/v1/responses"), ("POST", "/v1/messages"), ("POST", "/v1/messages/count_tokens"),
+                 ("GET", "/v1/models"), ("GET", "/v1/models/chain"), ("POST", "/tokenize"), ("POST", "/detokenize"),
+                 ("POST", "/apply-template"), ("GET", "/metrics"), ("GET", "/props"), ("GET", "/slots"), ("GET", "/"),
+                 ("GET", "/assets/x.js"), ("GET", "/nothing"), ("DELETE", "/v1/models"), ("BREW", "/health")]
+
+    def test_keys(self):
+        path = os.path.join(Models.get(), "keys.txt")
+        with open(path, "w") as file:
+            file.write("# who may ask\n\n  second-key  \nthird-key\n")
+        with Server(TERN, Models.get(), "chain.gguf", "--api-key", "first-key", "--api-key-file", path) as server:
+            for method, where in self.ENDPOINTS:
+                for headers in ({}, {"Authorization": "Bearer first-ke"}, {"Authorization": "Bearer first-keyy"},
+                                {"Authorization": "Bearer "}, {"Authorization": "first-key"}, {"x-api-key": "x"},
+                                {"Authorization": "Basic Zmlyc3Qta2V5"}, {"Authorization": "Bearer # who may ask"}):
+                    answer = server.ask(method, where, b"{}" if method == "POST" else None, headers)
+                    self.assertEqual(answer.status, 401, (method, where, headers))
+                    self.assertIn("WWW-Authenticate", answer.headers)
+            self.assertEqual(server.get("/health").status, 200)
+            for headers in ({"Authorization": "Bearer first-key"}, {"Authorization": "bearer second-key"},
+                            {"x-api-key": "third-key"}, {"Authorization": "Basic dGVybjp0aGlyZC1rZXk="}):
+                self.assertEqual(server.ask("GET", "/v1/models", headers=headers).status, 200, headers)
+            self.assertEqual(server.ask("GET", "/nothing", headers={"x-api-key": "third-key"}).status, 404)
+            self.assertIn("Basic", server.get("/").headers["WWW-Authenticate"])
+            self.assertIn("Bearer", server.get("/v1/models").headers["WWW-Authenticate"])
+
+    def test_anthropic_errors(self):
+        with Server(TERN, Models.get(), "chain.gguf", "--api-key", "k") as server:
+            body = server.post("/v1/messages", b"{}").json()
+            self.assertEqual((body["type"], body["error"]["type"]), ("error", "authentication_error"))
+
+    def test_bad_key_files(self):
+        path = os.path.join(Models.get(), "empty.txt")
+        open(path, "w").close()
+        server = Server(TERN, Models.get(), "chain.gguf", "--api-key-file", path)
+        self.assertEqual(server.process.wait(20), 1)
+        server.stop()
+        self.assertIn("holds no API key", "".join(server.log))
+
+
+class Origins(unittest.TestCase):
+    def ask(self, server, origin, host):
+        return server.ask("POST", "/tokenize", {"content": "x"}, {"Origin": origin, "Host": host})
+
+    def test_pages_of_others(self):
+        with Server(TERN, Models.get(), "chain.gguf") as server:
+            own = f"127.0.0.1:{server.port}"
+            self.assertEqual(self.ask(server, f"http://{own}", own).status, 200)
+            self.assertEqual(self.ask(server, f"http://localhost:{server.port}", f"localhost:{server.port}").status, 200)
+            self.assertEqual(self.ask(server, "https://evil.example", own).status, 403)
+            self.assertEqual(self.ask(server, "null", own).status, 403)
+            # A stranger's name that leads to this machine.
+            self.assertEqual(self.ask(server, "http://evil.example", "evil.example").status, 403)
+            for answer in (self.ask(server, "https://evil.example", own),
+                           server.ask("OPTIONS", "/tokenize", headers={"Origin": "https://evil.example"})):
+                self.assertFalse([name for name in answer.headers if name.startswith("Access-Control")])
+
+    def test_cors(self):
+        with Server(TERN, Models.get(), "chain.gguf", "--cors", "https://good.example") as server:
+            answer = self.ask(server, "https://good.example", "x")
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(answer.headers["Access-Control-Allow-Origin"], "https://good.example")
+            asked = server.ask("OPTIONS", "/tokenize", headers={
+                "Origin": "https://good.example", "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "authorization,content-type"})
+            self.assertEqual(asked.status, 204)
+            self.assertEqual(asked.headers["Access-Control-Allow-Headers"], "authorization,content-type")
+            self.assertIn("POST", asked.headers["Access-Control-Allow-Methods"])
+            self.assertEqual(self.ask(server, "https://evil.example", "x").status, 403)
+
+
+if __name__ == "__main__":
+    unittest.main()

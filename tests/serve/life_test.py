@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""How tern serve starts and stops, finds its models, listens, and writes its log.
+
+    life_test.py TERN [words in names of tests]
+"""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import unittest
+
+from server import SLOW, Answer, Models, Server
+
+TERN = os.path.abspath(sys.argv.pop(1))
+SENTENCE = "I am a very tiny model \u2713."
+
+
+def path(name):
+    return os.path.join(Models.get(), name)
+
+
+def read_stream(connection):
+    data = b""
+    try:
+        while piece := connection.recv(65536):
+            data += piece
+    except ConnectionResetError:
+        pass
+    connection.close()
+    return data
+
+
+class Stopping(unittest.TestCase):
+    def refused(self, server):
+        try:
+            server.socket().close()
+            return False
+        except (ConnectionRefusedError, ConnectionResetError):
+            return True
+
+    def test_streams_finish(self):
+        with Server(TERN, Models.get(), "endless.gguf") as server:
+            stream = server.begin_stream(max_tokens=3000, temperature=0)
+            idle = server.connect()
+            idle.request("GET", "/health")
+            self.assertEqual(Answer(idle.getresponse()).status, 200)
+            server.process.send_signal(signal.SIGTERM)
+            server.until(lambda: self.refused(server), 5)
+            try:  # on a connection that was there before
+                idle.request("POST", "/tokenize", json.dumps({"content": "x"}))
+                self.assertEqual(Answer(idle.getresponse()).status, 503)
+            except (ConnectionError, http.client.RemoteDisconnected):
+                pass  # it was faster
+            data = read_stream(stream)
+            self.assertTrue(data.endswith(b"0\r\n\r\n"), data[-60:])
+            self.assertIn(b"data: [DONE]", data[-60:])
+            self.assertEqual(server.process.wait(20 * SLOW), 0)
+
+    def test_grace_has_an_end(self):
+        for again in (False, True):
+            with Server(TERN, Models.get(), "endless.gguf", "--grace", "60" if again else "1") as server:
+                stream = server.begin_stream(max_tokens=19000, temperature=0, logprobs=True, top_logprobs=20)
+                start = time.monotonic()
+                server.process.send_signal(signal.SIGINT)
+                if again:
+                    server.until(lambda: self.refused(server), 5)
+                    server.process.send_signal(signal.SIGINT)
+                self.assertEqual(server.process.wait(20 * SLOW), 0)
+                self.assertLess(time.monotonic() - start, 8 * SLOW)
+                read_stream(stream)
+
+    def test_waiting_requests(self):
+        # What is in the queue when the server is made to stop is broken off, not forgotten.
+        with Server(TERN, Models.get(), "endless.gguf", "--parallel", "1", "--grace", "0") as server:
+            streams = [server.begin_stream(max_tokens=19000, temperature=0) for _ in range(5)]
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(server.process.wait(20 * SLOW), 0)
+            for stream in streams:
+                read_stream(stream)
+
+
+class Loading(unittest.TestCase):
+    def test_broken_model(self):
+        for name, words in (("broken.gguf", "broken.gguf"), ("nothing.gguf", "nothing.gguf")):
+            server = Server(TERN, Models.get(), name)
+            self.assertEqual(server.process.wait(20 * SLOW), 1)
+            server.stop()
+            self.assertIn(words, "".join(server.log))
+
+    def test_command_line(self):
+        for words, message in (((), "which model"), (("chain.gguf", "--queue", "x"), "--queue"),
+                               (("chain.gguf", "--tls-cert", "x"), "go together"),
+                               (("chain.gguf", "--kv-memory", "lots"), "takes a size"),
+                               (("chain.gguf", "chain.gguf"), "--alias"), (("chain.gguf", "-a", "x", "-a", "y"), "more")):
+            server = Server(TERN, Models.get(), *words)
+            self.assertEqual(server.process.wait(20 * SLOW), 2, words)
+            server.stop()
+            self.assertIn(message, "".join(server.log))
+
+    def test_several(self):
+        with Server(TERN, Models.get(), "chain.gguf", "endless.gguf", "-m", "broken.gguf", "--alias", "first") as server:
+            states = lambda: {model["id"]: model["status"] for model in server.get("/v1/models").json()["data"]}
+            self.assertEqual(states(), {"first": "loaded", "endless": "unloaded", "broken": "unloaded"})
+            self.assertEqual(server.chat(model="first").json()["choices"][0]["message"]["content"], SENTENCE)
+            body = server.chat(model="endless", max_tokens=4).json()
+            self.assertEqual((body["model"], body["choices"][0]["message"]["content"]), ("endless", "la di da\n"))
+            for model, status, code in (("other", 404, "model_not_found"), (None, 400, None), ("broken", 500, "model_not_loaded")):
+                answer = server.chat(model=model)
+                self.assertEqual((answer.status, answer.error()["code"]), (status, code), answer.body)
+                self.assertNotIn(Models.get(), answer.body.decode())
+            self.assertEqual(states(), {"first": "loaded", "endless": "loaded", "broken": "failed"})
+            self.assertEqual(server.post("/v1/embeddings", {"model": "other", "input": "x"}).status, 404)
+            self.assertEqual(server.post("/tokenize", {"model": "first", "content": "x"}).status, 200)
+
+    def test_memory(self):
+        # Room for one: whichever is asked for comes, and the other goes once nobody uses it.
+        with Server(TERN, Models.get(), "chain.gguf", "endless.gguf", "--models-memory", "1K") as server:
+            states = lambda: [model["status"] for model in server.get("/v1/models").json()["data"]]
+            stream = server.begin_stream(model="chain", max_tokens=400, temperature=50, top_k=0, top_p=1, min_p=0,
+                                         ignore_eos=True)
+            self.assertEqual(server.chat(model="endless", max_tokens=4).status, 200)
+            self.assertEqual(states(), ["unloaded", "loaded"])
+            self.assertIn(b"[DONE]", stream.recv(1 << 20) + read_stream_until_done(stream))
+            self.assertEqual(server.chat(model="chain").status, 200)
+            self.assertEqual(states(), ["loaded", "unloaded"])
+
+    def test_templates(self):
+        with Server(TERN, Models.get(), "raw.gguf") as server:
+            answer = server.chat()
+            self.assertEqual(answer.status, 400)
+            self.assertIn("no chat template", answer.error()["message"])
+            self.assertNotIn(Models.get(), answer.body.decode())
+            self.assertEqual(server.post("/v1/completions", {"prompt": "I", "temperature": 0}).status, 200)
+        with Server(TERN, Models.get(), "raising.gguf") as server:
+            answer = server.chat()
+            self.assertEqual((answer.status, answer.error()["param"]), (400, "messages"))
+            self.assertIn("only cats may ask", answer.error()["message"])
+            self.assertNotIn(Models.get(), answer.body.decode())
+
+
+def read_stream_until_done(connection):
+    data = b""
+    while b"[DONE]" not in data:
+        piece = connection.recv(65536)
+        if not piece: break
+        data += piece
+    connection.close()
+    return data
+
+
+class Listening(unittest.TestCase):
+    def test_unix_socket(self):
+        where = path("socket")
+        for _ in range(2):  # one that a killed server left is replaced
+            with Server(TERN, Models.get(), "chain.gguf", "--unix", where, expect=-9) as server:
+                self.assertEqual(server.address, where)
+                connection = socket.socket(socket.AF_UNIX)
+                connection.connect(where)
+                connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                self.assertTrue(read_stream(connection).startswith(b"HTTP/1.1 200"))
+                self.assertEqual(os.stat(where).st_mode & 0o777, 0o660)
+                server.process.kill()
+            self.assertTrue(os.path.exists(where))
+        with Server(TERN, Models.get(), "chain.gguf", "--unix", where):
+            second = Server(TERN, Models.get(), "chain.gguf", "--unix", where)
+            self.assertEqual(second.process.wait(20 * SLOW), 1)
+            second.stop()
+        self.assertFalse(os.path.exists(where))
+
+    def test_ipv6(self):
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        except OSError:
+            self.skipTest("no IPv6 here")
+        with Server(TERN, Models.get(), "chain.gguf", "--host", "::1", expect=0) as server:
+            self.assertRegex(server.address, r"^http://\[::1\]:\d+$")
+
+    def test_taken_port(self):
+        taken = socket.create_server(("127.0.0.1", 0))
+        server = Server(TERN, Models.get(), "chain.gguf", "--port", str(taken.getsockname()[1]))
+        self.assertEqual(server.process.wait(20 * SLOW), 1)
+        server.stop()
+        self.assertIn("Address already in use", "".join(server.log))
+        taken.close()
+
+    @unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
+    def test_tls(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", path("key.pem"), "-out",
+                        path("cert.pem"), "-days", "2", "-subj", "/CN=localhost", "-addext",
+                        "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        server = Server(TERN, Models.get(), "chain.gguf", "--tls-cert", path("cert.pem"), "--tls-key", path("key.pem"))
+        server.listening.wait(20 * SLOW)
+        self.assertTrue(server.address.startswith("https://"))
+        context = ssl.create_default_context(cafile=path("cert.pem"))
+        connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context, timeout=20 * SLOW)
+        body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "temperature": 0, "stream": True})
+        connection.request("POST", "/v1/chat/completions", body)
+        answer = Answer(connection.getresponse())
+        self.assertEqual(answer.status, 200)
+        self.assertTrue(answer.body.endswith(b"data: [DONE]\n\n"))
+        connection.close()
+        self.assertEqual(server.stop(), 0)
+        server = Server(TERN, Models.get(), "chain.gguf", "--tls-cert", path("key.pem"), "--tls-key", path("key.pem"))
+        self.assertEqual(server.process.wait(20 * SLOW), 1)
+        server.stop()
+        self.assertIn("certificate", "".join(server.log))
+
+
+class Running(unittest.TestCase):
+    def test_config_file(self):
+        with open(path("serve.conf"), "w") as file:
+            file.write(f"# a server\nmodel = {path('chain.gguf')}\nalias = from-file\nparallel = 3\n"
+                       "verbose = true\nf32-activations = false\n\nctx-size = 100\n")
+        with Server(TERN, Models.get(), "--config", path("serve.conf"), "--parallel", "2") as server:
+            self.assertEqual(len(server.get("/slots").json()), 2)  # the command line goes before the file
+            self.assertEqual(server.get("/v1/models").json()["data"][0]["meta"]["n_ctx"], 100)
+            self.assertEqual(server.chat().json()["model"], "from-file")
+        for text, words in (("paralel = 3\n", "did you mean --parallel"), ("parallel\n", "line 1"),
+                            ("\n-x = 3\n", "line 2")):
+            with open(path("serve.conf"), "w") as file:
+                file.write(text)
+            server = Server(TERN, Models.get(), "chain.gguf", "--config", path("serve.conf"))
+            self.assertEqual(server.process.wait(20 * SLOW), 2)
+            server.stop()
+            self.assertIn(words, "".join(server.log))
+
+    def test_json_log(self):
+        with Server(TERN, Models.get(), "chain.gguf", "--log-format", "json") as server:
+            server.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}]}, X_Request_Id="mine-1")
+            server.get("/nothing%0a{%22forged%22:1}")
+        lines = [json.loads(line) for line in server.log]
+        (asked,) = [line for line in lines if line.get("id") == "mine-1"]
+        self.assertEqual((asked["path"], asked["status"], asked["model"]), ("/v1/chat/completions", 200, "chain"))
+        self.assertGreater(asked["prompt_tokens"], 10)
+        self.assertFalse([line for line in lines if "forged" in line])
+
+    def test_text_log(self):
+        with Server(TERN, Models.get(), "chain.gguf") as server:
+            server.get("/a%0a2026-01-01T00:00:00Z%1b[31m", X_Request_Id="mine-2")
+        lines = [line for line in server.log if "id=mine-2" in line]
+        self.assertEqual(len(lines), 1)
+        self.assertNotIn("\x1b", lines[0])
+        self.assertIn("status=404", lines[0])
+
+    def test_quiet_line(self):
+        # A comment now and then, so that nobody in between thinks that the connection is dead.
+        with Server(TERN, Models.get(), "endless.gguf", "--parallel", "1", "--heartbeat", "1") as server:
+            first = server.begin_stream(max_tokens=19900, temperature=0, logprobs=True, top_logprobs=20)
+            second = server.begin_stream(max_tokens=10, temperature=0)
+            end, data = time.monotonic() + 20 * SLOW, b""
+            while b":\n\n" not in data and time.monotonic() < end:
+                data += second.recv(65536)
+            self.assertIn(b":\n\n", data)
+            first.close()
+            second.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
