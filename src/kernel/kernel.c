@@ -9,6 +9,8 @@ static const struct kernels *const tables[] = {
     &kernel_avx512,
 #elif defined(__aarch64__)
     &kernel_neon,
+    &kernel_dotprod,
+    &kernel_i8mm,
 #endif
 };
 
@@ -26,6 +28,8 @@ static bool table_runs(const struct kernels *table, const struct cpu_features *c
     if (strcmp(table->name, "avx2") == 0) return cpu->avx2;
     if (strcmp(table->name, "avx512") == 0) return cpu->avx512;
     if (strcmp(table->name, "neon") == 0) return cpu->neon;
+    if (strcmp(table->name, "dotprod") == 0) return cpu->neon && cpu->dotprod;
+    if (strcmp(table->name, "i8mm") == 0) return cpu->neon && cpu->dotprod && cpu->i8mm;
     return true;
 }
 
@@ -41,7 +45,7 @@ const char *kernel_names(void)
 #if defined(__x86_64__)
     return "reference, avx2, avx512";
 #elif defined(__aarch64__)
-    return "reference, neon";
+    return "reference, neon, dotprod, i8mm";
 #else
     return "reference";
 #endif

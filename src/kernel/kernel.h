@@ -48,7 +48,7 @@ struct attention_block {
 enum { ATTENTION_MAX_HEAD = 256 };
 
 struct kernels {
-    const char *name; // "reference", "avx2", "avx512", "neon"
+    const char *name; // "reference", "avx2", "avx512", "neon", "dotprod", "i8mm"
 
     // int8 activations. For each group: absmax over |x| (elements that are not finite are taken as 0), and if it is
     // at least 1e-30f: scale = absmax / 127, q = rintf(x * (127 / absmax)), ties to even; else scale = 0, q = 0.

@@ -9,6 +9,8 @@ extern const struct kernels kernel_reference; // reference.c
 extern const struct kernels kernel_avx2;      // x86/avx2.c
 extern const struct kernels kernel_avx512;    // x86/avx512.c
 extern const struct kernels kernel_neon;      // arm/neon.c
+extern const struct kernels kernel_dotprod;   // arm/dotprod.c
+extern const struct kernels kernel_i8mm;      // arm/i8mm.c
 
 // reference.c's functions, for tables that have no better one.
 void reference_quantise(const float *x, int64_t n, int64_t group, int8_t *q, float *scale);

@@ -4,6 +4,8 @@
 #ifndef KERNEL_ARM_NEON_BLOCKS_H
 #define KERNEL_ARM_NEON_BLOCKS_H
 
+#include <math.h>
+
 #include "kernel/arm/neon.h"
 
 // The integers of a block that its scale multiplies.

@@ -2,16 +2,7 @@
 #ifndef KERNEL_X86_AVX512_DENSE_H
 #define KERNEL_X86_AVX512_DENSE_H
 
-#include "kernel/x86/avx512_vector.h"
-
-// Asks for bytes of the rows that come after those in work: a few rows side by side are too many streams for the
-// processor to guess.
-SPECIALISE void prefetch_rows(const uint8_t *ahead, int bytes)
-{
-    UNROLL()
-    for (int i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
-}
+#include "kernel/x86/avx512_floats.h"
 
 // ---- Blocks of 32, int8: a vector is one block of two rows, a 32-bit lane four of its elements
 
@@ -32,8 +23,7 @@ struct block_tokens {
 static int64_t dense_scratch_bytes(const struct matrix *w, int64_t n_tokens)
 {
     if (w->form != ACTIVATION_F32) return n_tokens * (w->columns + w->columns / 8);
-    // Rows of types that have no loader here.
-    return 4 * w->columns * (int64_t)sizeof(float);
+    return floats_scratch_bytes(n_tokens);
 }
 
 static struct block_tokens block_tokens_fill(const struct multiply *job, int64_t token, int64_t n, void *scratch)
@@ -192,113 +182,11 @@ static void dense_multiply_int8(const struct multiply *job, int64_t row, int64_t
     }
 }
 
-// ---- Floats: a vector is 16 columns of one row
-
-enum { FLOAT_ROWS = 4, FLOAT_TOKENS = 4 };
-
-// Elements [i, i + 16) of a row of F32, F16 or BF16 of which `mask` are there.
-SPECIALISE __m512 load_floats(enum dtype type, const uint8_t *row, int64_t i, __mmask16 mask)
-{
-    if (type == DTYPE_F32) return _mm512_maskz_loadu_ps(mask, row + 4 * i);
-    __m256i halves = _mm256_maskz_loadu_epi16(mask, row + 2 * i);
-    if (type == DTYPE_F16) return _mm512_cvtph_ps(halves);
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
-}
-
-// lane = fmaf(w, x, lane) for 16 columns from i on. Lanes that `mask` lacks are left alone: adding 0 could lose a -0.
-SPECIALISE void multiply_columns(enum dtype type, const uint8_t *const rows[FLOAT_ROWS], const float *x, int64_t stride,
-                                 int64_t i, __mmask16 mask, int n, __m512 *lanes)
-{
-    __m512 weights[FLOAT_ROWS];
-    UNROLL()
-    for (int r = 0; r < FLOAT_ROWS; r++)
-        weights[r] = load_floats(type, rows[r], i, mask);
-    UNROLL()
-    for (int k = 0; k < n * FLOAT_ROWS; k++) {
-        __m512 v = _mm512_maskz_loadu_ps(mask, x + k / FLOAT_ROWS * stride + i);
-        lanes[k] = _mm512_mask3_fmadd_ps(weights[k % FLOAT_ROWS], v, lanes[k], mask);
-    }
-}
-
-// Lanes of n tokens from `token` on: out[token][FLOAT_ROWS].
-SPECIALISE void sum_floats(const struct multiply *job, enum dtype type, const uint8_t *const rows[FLOAT_ROWS],
-                           int64_t token, int n, __m512 *out)
-{
-    const struct matrix *w = job->w;
-    const float *x = job->x->f32 + token * w->columns;
-    const int piece = FLOAT_ROWS * 16 * (type == DTYPE_F32 ? 4 : 2); // bytes that 16 columns take
-    const uint8_t *ahead = rows[0] + FLOAT_ROWS * w->row_bytes;
-    __m512 lanes[FLOAT_TOKENS * FLOAT_ROWS];
-    UNROLL()
-    for (int k = 0; k < n * FLOAT_ROWS; k++)
-        lanes[k] = _mm512_setzero_ps();
-    int64_t i = 0;
-    for (; i + 16 <= w->columns; i += 16, ahead += piece) {
-        prefetch_rows(ahead, piece);
-        multiply_columns(type, rows, x, w->columns, i, 0xffff, n, lanes);
-    }
-    if (i < w->columns) multiply_columns(type, rows, x, w->columns, i, first_lanes(w->columns - i), n, lanes);
-    UNROLL()
-    for (int k = 0; k < n * FLOAT_ROWS; k++)
-        out[k] = lanes[k];
-}
-
-SPECIALISE void multiply_floats(const struct multiply *job, enum dtype type, const uint8_t *const rows[FLOAT_ROWS],
-                                int64_t row, int64_t token, int n)
-{
-    __m512 lanes[FLOAT_TOKENS * FLOAT_ROWS];
-    sum_floats(job, type, rows, token, n, lanes);
-    for (int t = 0; t < n; t++)
-        for (int r = 0; r < FLOAT_ROWS && row + r < job->w->rows; r++)
-            job->out[(token + t) * job->out_stride + row + r] =
-                vector_tree16(lanes[t * FLOAT_ROWS + r]) * job->w->scale;
-}
-
-SPECIALISE void multiply_floats_tokens(const struct multiply *job, enum dtype type,
-                                       const uint8_t *const rows[FLOAT_ROWS], int64_t row, int64_t token,
-                                       int64_t token_end)
-{
-    for (; token + FLOAT_TOKENS <= token_end; token += FLOAT_TOKENS)
-        multiply_floats(job, type, rows, row, token, FLOAT_TOKENS);
-    for (; token + 2 <= token_end; token += 2)
-        multiply_floats(job, type, rows, row, token, 2);
-    if (token < token_end) multiply_floats(job, type, rows, row, token, 1);
-}
-
-static void dense_multiply_f32(const struct multiply *job, int64_t row, int64_t row_end, int64_t token,
-                               int64_t token_end, void *scratch)
-{
-    const struct matrix *w = job->w;
-    for (; row < row_end; row += FLOAT_ROWS) {
-        const uint8_t *rows[FLOAT_ROWS];
-        for (int r = 0; r < FLOAT_ROWS; r++)
-            rows[r] = w->data + min_i64(row + r, w->rows - 1) * w->row_bytes;
-        switch (w->type) {
-        case DTYPE_F32:
-            multiply_floats_tokens(job, DTYPE_F32, rows, row, token, token_end);
-            break;
-        case DTYPE_F16:
-            multiply_floats_tokens(job, DTYPE_F16, rows, row, token, token_end);
-            break;
-        case DTYPE_BF16:
-            multiply_floats_tokens(job, DTYPE_BF16, rows, row, token, token_end);
-            break;
-        default:
-            for (int r = 0; r < FLOAT_ROWS; r++) {
-                float *unpacked = (float *)scratch + r * w->columns;
-                dense_unpack(w, min_i64(row + r, w->rows - 1), 0, w->columns, unpacked);
-                rows[r] = (const uint8_t *)unpacked;
-            }
-            multiply_floats_tokens(job, DTYPE_F32, rows, row, token, token_end);
-        }
-    }
-}
-
 static void dense_multiply(const struct multiply *job, int64_t row, int64_t row_end, int64_t token, int64_t token_end,
                            void *scratch)
 {
     if (job->w->form == ACTIVATION_F32)
-        dense_multiply_f32(job, row, row_end, token, token_end, scratch);
+        floats_multiply(job, row, row_end, token, token_end, scratch);
     else
         dense_multiply_int8(job, row, row_end, token, token_end, scratch);
 }
