@@ -83,7 +83,7 @@ TERN_API const char *tern_model_architecture(const tern_model *model); // "qwen3
 TERN_API int32_t tern_model_vocabulary(const tern_model *model);       // number of tokens = number of logits
 TERN_API int32_t tern_model_context(const tern_model *model);          // tokens that the model was trained for
 TERN_API int tern_model_threads(const tern_model *model);
-TERN_API const char *tern_model_kernels(const tern_model *model); // "reference", "avx2", "avx512", "neon"
+TERN_API const char *tern_model_kernels(const tern_model *model); // "reference", "avx2", "neon", ...
 TERN_API bool tern_model_has_chat_template(const tern_model *model);
 
 // ---- Text -------------------------------------------------------------------------------------------------------
