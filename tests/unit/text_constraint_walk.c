@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -169,9 +170,120 @@ static int walk_real(const char *vocabulary, const char *path)
     return fclose(out);
 }
 
+// ---- Cost -----------------------------------------------------------------------------------------------------------
+
+static const struct {
+    const char *name, *schema, *text;
+} measured[] = {
+    {"any object", "{\"type\": \"object\"}",
+     "{\"title\": \"A walk in the park\", \"tags\": [\"slow\", \"green\"], \"where\": {\"lat\": 52.51, \"long\": "
+     "13.38}, "
+     "\"notes\": \"It rained a little, but nobody minded; the caf\u00e9 was open.\", \"again\": true}"},
+    {"person",
+     "{\"type\": \"object\", \"properties\": {\"name\": {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 200}, "
+     "\"age\": {\"type\": "
+     "\"integer\", \"minimum\": 0, \"maximum\": 150}, \"born\": {\"type\": \"string\", \"format\": \"date\"}, "
+     "\"role\": {\"enum\": "
+     "[\"admin\", \"author\", \"reader\"]}, \"bio\": {\"type\": \"string\"}}, \"required\": [\"name\", \"age\", "
+     "\"role\", \"bio\"], "
+     "\"additionalProperties\": false}",
+     "{\"name\": \"Ada Lovelace\", \"age\": 36, \"born\": \"1815-12-10\", \"role\": \"author\", \"bio\": \"She wrote "
+     "about an engine that "
+     "was never built, and what it might do with more than numbers.\"}"},
+    {"list of shapes",
+     "{\"type\": \"array\", \"maxItems\": 50, \"items\": {\"anyOf\": [{\"type\": \"object\", \"properties\": "
+     "{\"kind\": {\"const\": "
+     "\"circle\"}, \"r\": {\"type\": \"number\", \"exclusiveMinimum\": 0}}, \"required\": [\"kind\", \"r\"], "
+     "\"additionalProperties\": false}, "
+     "{\"type\": \"object\", \"properties\": {\"kind\": {\"const\": \"box\"}, \"w\": {\"type\": \"integer\"}, \"h\": "
+     "{\"type\": "
+     "\"integer\"}}, \"required\": [\"kind\", \"w\", \"h\"], \"additionalProperties\": false}]}}",
+     "[{\"kind\": \"circle\", \"r\": 1.5}, {\"kind\": \"box\", \"w\": 3, \"h\": 40}, {\"kind\": \"circle\", \"r\": "
+     "22}]"},
+};
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+struct cost {
+    double token, mask, longest_mask; // seconds, the first two in all
+    size_t n_tokens;
+};
+
+static void add_cost(struct constraint_state *state, tern_token token, uint32_t *mask, int32_t n, struct cost *cost)
+{
+    double start = seconds();
+    bool allowed = constraint_allows(state, token);
+    double asked = seconds();
+    assert_int_equal(constraint_mask(state, mask, n), TERN_OK);
+    double masked = seconds();
+    assert_true(allowed);
+    assert_int_equal(constraint_accept(state, token), TERN_OK);
+    cost->token += asked - start + seconds() - masked;
+    cost->mask += masked - asked;
+    if (masked - asked > cost->longest_mask) cost->longest_mask = masked - asked;
+    cost->n_tokens++;
+}
+
+static void measure(const struct tokenizer *tokenizer, const struct constraint_vocabulary *vocabulary, size_t i)
+{
+    int32_t n = tokenizer_vocabulary(tokenizer);
+    uint32_t *mask = malloc(((size_t)n + 31) / 32 * sizeof *mask);
+    struct constraint *constraint;
+    struct constraint_state *state;
+    struct cost cost = {.n_tokens = 0};
+    tern_token *tokens;
+    size_t count;
+    double start = seconds();
+    assert_int_equal(
+        constraint_open_schema(vocabulary, measured[i].schema, strlen(measured[i].schema), NULL, &constraint), TERN_OK);
+    double opened = seconds() - start;
+    assert_int_equal(constraint_begin(constraint, &state), TERN_OK);
+    assert_int_equal(tokenizer_encode(tokenizer, measured[i].text, strlen(measured[i].text), 0, &tokens, &count),
+                     TERN_OK);
+    for (size_t k = 0; k < count; k++) {
+        add_cost(state, tokens[k], mask, n, &cost);
+    }
+    assert_true(constraint_may_end(state));
+    printf(
+        "%-15s opened in %.2f ms; %zu tokens, each %.2f us asked and taken, its mask %.0f us (the longest %.0f us)\n",
+        measured[i].name, 1e3 * opened, count, 1e6 * cost.token / (double)count, 1e6 * cost.mask / (double)count,
+        1e6 * cost.longest_mask);
+    free(tokens);
+    free(mask);
+    constraint_end(state);
+    constraint_close(constraint);
+}
+
+static int measure_all(const char *path)
+{
+    struct gguf_file *file;
+    struct tokenizer *tokenizer;
+    struct constraint_vocabulary *vocabulary;
+    if (gguf_open(path, &file) != TERN_OK || tokenizer_open(file, &tokenizer) != TERN_OK) {
+        fprintf(stderr, "%s\n", status_message());
+        return 1;
+    }
+    gguf_close(file);
+    double start = seconds();
+    assert_int_equal(constraint_vocabulary_open(tokenizer, &vocabulary), TERN_OK);
+    printf("%d tokens, ordered in %.0f ms\n", tokenizer_vocabulary(tokenizer), 1e3 * (seconds() - start));
+    for (size_t i = 0; i < sizeof measured / sizeof measured[0]; i++) {
+        measure(tokenizer, vocabulary, i);
+    }
+    constraint_vocabulary_close(vocabulary);
+    tokenizer_close(tokenizer);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(small_vocabulary)};
+    if (argc == 2) return measure_all(argv[1]);
     if (argc == 3) return walk_real(argv[1], argv[2]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
