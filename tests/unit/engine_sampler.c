@@ -353,15 +353,16 @@ static void ranking_few_draws_as_ranking_all(void **state)
     }
 }
 
-// Allowed tokens that rank behind all that were tried, where any token may be drawn.
+// Where any token may be drawn, only the likeliest are ranked; an allowed one may lie behind them.
 static void filters_reach_the_tail(void **state)
 {
     (void)state;
     enum { N = 3000, DRAWS = 20000 };
     static float logits[N];
     for (int i = 0; i < N; i++)
-        logits[i] = (float)i * 0.001f; // the tokens that may come, 0..31, are the last of all
-    logits[1] = logits[0] + 1;
+        logits[i] = (float)i * 0.001f;
+    logits[0] = 1.8f; // behind 1,200 others
+    logits[1] = 2.8f; // before all but 200
     tern_sampling options = plain_options();
     struct sampler *sampler = open_sampler(&options, N);
     struct allowed allowed = {.mask = 3};

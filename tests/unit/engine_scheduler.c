@@ -580,7 +580,7 @@ static void a_short_prompt_does_not_wait_for_a_long_one(void **state)
     hold_model(&r);
     submit(&r, &slow, letters(500, 0));
     await_step(&r);
-    submit(&r, &quick, letters(40, 1));
+    submit(&r, &quick, letters(100, 1));
     quick.stop_after = 1;
     release_model(&r);
     await_end(&slow);
@@ -782,6 +782,37 @@ static void answers_outgrow_memory_and_still_end(void **state)
     close_scheduler(&r);
 }
 
+// An embedding whose blocks are taken from it half-way begins again, and is the same.
+static void whoever_gives_way_begins_again(void **state)
+{
+    (void)state;
+    struct recorder r;
+    static struct run older, younger;
+    static float expected[128], out[128];
+    open_scheduler(&r, &(struct scheduler_options){.max_delay = 1e-9}); // memory for 512 positions
+    struct scheduler_request request = letters(200, 0);
+    request.pooling = SCHEDULER_POOL_MEAN;
+    request.embedding = expected;
+    submit(&r, &younger, request);
+    await_end(&younger);
+
+    hold_model(&r);
+    submit(&r, &older, endless());
+    older.pause_at = 100;
+    release_model(&r);
+    await_tokens(&older, 100);
+    request.embedding = out; // row by row, until the older one needs the block for its position 256
+    submit(&r, &younger, request);
+    go_on(&older);
+    await_end(&older);
+    await_end(&younger);
+    assert_int_equal(older.result.end, SCHEDULER_END_LENGTH);
+    assert_int_equal(younger.result.end, SCHEDULER_END_TOKEN);
+    assert_true(older.order < younger.order);
+    assert_memory_equal(out, expected, sizeof out);
+    close_scheduler(&r);
+}
+
 static double cpu_seconds(void)
 {
     struct timespec t;
@@ -862,6 +893,7 @@ int main(void)
         cmocka_unit_test(impossible_requests_are_refused),
         cmocka_unit_test(impossible_options_are_refused),
         cmocka_unit_test(answers_outgrow_memory_and_still_end),
+        cmocka_unit_test(whoever_gives_way_begins_again),
         cmocka_unit_test(with_nothing_to_do_it_sleeps),
         cmocka_unit_test(facts_say_what_is_going_on),
     };
