@@ -115,11 +115,117 @@ static void suite(void **unused)
     assert_int_equal(counts.accepted, 438);
 }
 
+// ---- What is refused ------------------------------------------------------------------------------------------------
+
+static void messages(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *schema, *message;
+        tern_status status;
+    } cases[] = {
+        {"", "JSON, line 1, column 1: a value expected", TERN_INVALID},
+        {"{\"type\": \"object\",\n}", "JSON, line 2, column 1: a key in '\"' expected", TERN_INVALID},
+        {"{\"a\": 1, \"a\": 2}", "the key \"a\" is twice in the object at /", TERN_INVALID},
+        {"{\"x\": \"\\ud800\"}", "the two halves of a surrogate pair expected", TERN_INVALID},
+        {"{} {}", "JSON, line 1, column 4: the end expected", TERN_INVALID},
+        {"3", "schema, /: a schema (an object, true or false) expected", TERN_INVALID},
+        {"false", "no text at all is allowed", TERN_INVALID},
+        {"{\"type\": \"text\"}", "schema, /type: a type (null,", TERN_INVALID},
+        {"{\"type\": []}", "schema, /type: a type (null,", TERN_INVALID},
+        {"{\"properties\": {\"a\": {\"minimum\": \"1\"}}}", "schema, /properties/a/minimum: a number expected",
+         TERN_INVALID},
+        {"{\"minLength\": -1}", "schema, /minLength: a whole number of at least 0 expected", TERN_INVALID},
+        {"{\"minItems\": 1.5}", "schema, /minItems: a whole number of at least 0 expected", TERN_INVALID},
+        {"{\"minItems\": 99999999999}", "schema, /minItems: more than 1048576", TERN_LIMIT},
+        {"{\"enum\": 1}", "schema, /enum: a list of values expected", TERN_INVALID},
+        {"{\"required\": \"a\"}", "schema, /required: a list of names expected", TERN_INVALID},
+        {"{\"anyOf\": []}", "schema, /anyOf: a list of schemas expected", TERN_INVALID},
+        {"{\"$ref\": \"#/$defs/a\"}", "schema, /$ref: a reference to something in the schema expected", TERN_INVALID},
+        {"{\"$ref\": \"http://x/y\"}", "schema, /$ref: only references within the schema", TERN_UNSUPPORTED},
+        {"{\"type\": \"array\", \"prefixItems\": [true, {\"if\": true, \"then\": false}], \"minItems\": 2}",
+         "schema, /prefixItems/1/if: this keyword is not supported", TERN_UNSUPPORTED},
+        {"{\"dependentRequired\": {}}", "schema, /dependentRequired: this keyword is not supported", TERN_UNSUPPORTED},
+        {"{\"maxLenght\": 3}", "schema, /maxLenght: this keyword is unknown", TERN_UNSUPPORTED},
+        {"{\"format\": \"colour\"}", "schema, /format: the format \"colour\" is not supported (known: date-time,",
+         TERN_UNSUPPORTED},
+        {"{\"pattern\": \"(?=a)b\"}", "schema, /pattern: pattern: a lookahead is not supported", TERN_UNSUPPORTED},
+        {"{\"pattern\": \"(?<!a)b\"}", "pattern: a lookbehind is not supported", TERN_UNSUPPORTED},
+        {"{\"pattern\": \"(a)\\\\1\"}", "pattern: a back-reference is not supported", TERN_UNSUPPORTED},
+        {"{\"pattern\": \"\\\\bx\"}", "pattern: a word boundary (\\b) is not supported", TERN_UNSUPPORTED},
+        {"{\"pattern\": \"\\\\p{Greek}\"}", "pattern: \\p{Greek} is not supported", TERN_UNSUPPORTED},
+        {"{\"pattern\": \"(a\"}", "pattern: ')' expected at byte 2", TERN_INVALID},
+        {"{\"pattern\": \"a)\"}", "pattern: no ')' expected at byte 1", TERN_INVALID},
+        {"{\"pattern\": \"[b-a]\"}", "a range that ends behind its beginning expected", TERN_INVALID},
+        {"{\"pattern\": \"*\"}", "something to repeat expected at byte 0", TERN_INVALID},
+        {"{\"pattern\": \"a.{14}b\"}", "takes too long", TERN_LIMIT},
+        {"{\"multipleOf\": 0.01}", "schema, /multipleOf: multipleOf is supported with whole numbers", TERN_UNSUPPORTED},
+        {"{\"type\": \"number\", \"minimum\": 0.1234567890123456789}", "cannot be compared exactly", TERN_UNSUPPORTED},
+        {"{\"type\": \"array\", \"uniqueItems\": true}", "schema, /uniqueItems: uniqueItems is", TERN_UNSUPPORTED},
+        {"{\"oneOf\": [{\"type\": \"string\"}, {\"minLength\": 2}]}", "schema, /oneOf/1: oneOf is not supported where",
+         TERN_UNSUPPORTED},
+        {"{\"not\": {\"minimum\": 3}}", "schema, /not: `not` is supported with type, enum or const alone",
+         TERN_UNSUPPORTED},
+        {"{\"type\": \"object\", \"minProperties\": 2}", "schema, /minProperties: minProperties is supported up to",
+         TERN_UNSUPPORTED},
+        {"{\"type\": \"string\", \"minLength\": 3, \"maxLength\": 2}", "no text at all is allowed", TERN_INVALID},
+        {"{\"$ref\": \"#\"}", NULL, TERN_OK}, // says nothing: anything
+        {"{\"anyOf\": [{\"$ref\": \"#\"}, {\"type\": \"null\"}]}", NULL, TERN_OK},
+        {"{\"properties\": {\"a\": {\"$ref\": \"#\"}}, \"required\": [\"a\"]}", "no text at all is allowed",
+         TERN_INVALID},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct constraint *constraint;
+        tern_status status =
+            constraint_open_schema(vocabulary, cases[i].schema, strlen(cases[i].schema), NULL, &constraint);
+        if (status != cases[i].status || (cases[i].message && !strstr(status_message(), cases[i].message)))
+            fail_msg("%s: status %d, \"%s\"", cases[i].schema, (int)status, status_message());
+        constraint_close(constraint);
+    }
+}
+
+// However deep, wide or repetitive: an answer within bounds, or LIMIT.
+static void hostile_schemas(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *before, *repeated, *after;
+        int count;
+        tern_status status;
+    } cases[] = {
+        {"", "[", "", 1000000, TERN_LIMIT},
+        {"{\"a\": ", "{\"not\":", "", 1000000, TERN_LIMIT},
+        {"{\"enum\": [", "\"abcdefgh\",", "1]}", 20000, TERN_OK},
+        {"{\"anyOf\": [", "{\"type\": \"string\", \"maxLength\": 3},", "true]}", 5000, TERN_OK},
+        {"{\"allOf\": [", "{\"anyOf\": [{\"minimum\": 1}, {\"maximum\": 2}]},", "true]}", 40, TERN_LIMIT},
+        {"{\"required\": [", "\"a\",", "\"b\"]}", 100000, TERN_OK},
+        {"{\"pattern\": \"", "(a|", "b\"}", 101, TERN_LIMIT},
+        {"{\"pattern\": \"", "(a?){50}", "\"}", 5000, TERN_LIMIT},
+        {"{\"oneOf\": [", "{\"enum\": [1, 2]},", "{\"const\": 3}]}", 1, TERN_OK},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer schema = {0};
+        struct constraint *constraint;
+        assert_int_equal(buffer_append_string(&schema, cases[i].before), TERN_OK);
+        for (int k = 0; k < cases[i].count; k++) {
+            assert_int_equal(buffer_append_string(&schema, cases[i].repeated), TERN_OK);
+        }
+        assert_int_equal(buffer_append_string(&schema, cases[i].after), TERN_OK);
+        tern_status status = constraint_open_schema(vocabulary, schema.data, schema.length, NULL, &constraint);
+        if (status != cases[i].status)
+            fail_msg("%s%s...: status %d, \"%s\"", cases[i].before, cases[i].repeated, (int)status, status_message());
+        constraint_close(constraint);
+        buffer_free(&schema);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_schemas),
         cmocka_unit_test(suite),
+        cmocka_unit_test(messages),
+        cmocka_unit_test(hostile_schemas),
     };
     return cmocka_run_group_tests(tests, open_vocabulary, close_vocabulary);
 }
