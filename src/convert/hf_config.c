@@ -115,13 +115,15 @@ static tern_status read_quantization(const struct reader *r)
 {
     const json_t *object = json_object_get(r->root, "quantization_config");
     struct hf_config *c = r->config;
-    c->trained_ternary = c->kind == HF_BITNET || c->kind == HF_BITNET_FIRST;
+    c->rounded_in_use = c->kind == HF_BITNET_FIRST;
+    c->trained_ternary = c->rounded_in_use || c->kind == HF_BITNET;
     if (object == NULL || json_is_null(object)) return TERN_OK;
     if (!equals(json_object_get(object, "quant_method"), "bitnet"))
         return status_fail(TERN_UNSUPPORTED, "%s: quantization_config is of another method than bitnet", r->path);
     const json_t *mode = json_object_get(object, "quantization_mode");
     c->trained_ternary = true;
     c->packed = mode == NULL || equals(mode, "offline");
+    c->rounded_in_use = c->rounded_in_use || !c->packed;
     c->scale_divides = !equals(json_object_get(object, "linear_class"), "autobitlinear");
     return TERN_OK;
 }

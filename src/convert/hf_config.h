@@ -23,6 +23,7 @@ struct hf_config {
     bool packed;                     // matrices are packed trits (quantization_config: bitnet, offline)
     bool scale_divides;              // packed trits are divided by weight_scale (BitLinear), not multiplied
     bool trained_ternary;            // BitNet's rounding by absmean is part of the model
+    bool rounded_in_use;             // and its floats go through it whenever the model runs
     uint32_t n_rope_factors;         // 0: none
     float rope_factors[HF_MAX_ROPE]; // [n_rope_factors] what llama3 scaling divides frequencies by
 };

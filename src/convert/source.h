@@ -14,7 +14,7 @@ struct source_tensor {
     // ones up, as trits + 1. The tensor's type is then I2_S, its trits times packed_scale.
     bool packed_bitnet;
     float packed_scale;
-    // Floats of a model that rounds them to trits by absmean, with one scale a tensor, whenever it runs.
+    // Of a model that rounds what are floats to trits by absmean, with one scale a tensor, whenever it runs.
     bool rounded_in_use;
 };
 

@@ -258,8 +258,7 @@ static tern_status add_layer(struct builder *b, uint32_t layer)
     for (size_t i = 0; i < COUNT(layer_matrices); i++) {
         bool rotated = c->kind == HF_LLAMA && i < 2; // q and k
         TRY(add_layer_tensor(b, layer, &layer_matrices[i], shapes[i][0], shapes[i][1], rotated ? c->head_size / 2 : 0));
-        struct source_tensor *added = &b->out->tensors[b->out->n_tensors - 1];
-        added->rounded_in_use = c->trained_ternary && !source_is_ternary(added);
+        b->out->tensors[b->out->n_tensors - 1].rounded_in_use = c->rounded_in_use;
     }
     for (size_t i = 0; c->kind == HF_QWEN3 && i < COUNT(qwen3_norms); i++)
         TRY(add_layer_tensor(b, layer, &qwen3_norms[i], 1, c->head_size, 0));

@@ -95,6 +95,34 @@ static void sound_folders_open(void **state)
     source_close(&source);
 }
 
+// Of the model in the folder: how many tensors are floats that are rounded whenever it runs.
+static int count_rounded(void)
+{
+    struct source source;
+    int n = 0;
+    if (source_open_hf(folder, NULL, &source) != TERN_OK) fail_msg("%s", status_message());
+    for (uint64_t i = 0; i < source.n_tensors; i++)
+        n += source.tensors[i].rounded_in_use;
+    source_close(&source);
+    return n;
+}
+
+// The seven matrices of each of two layers, where the configuration says it.
+static void floats_that_are_rounded_in_use(void **state)
+{
+    (void)state;
+    static const char online[] = "{ \"quantization_config\": {\"quant_method\": \"bitnet\", \"linear_class\": "
+                                 "\"autobitlinear\", \"quantization_mode\": \"online\"},";
+    copy_model("bitnet-first", NULL, NULL, NULL);
+    assert_int_equal(count_rounded(), 14);
+    copy_model("qwen3", NULL, NULL, NULL);
+    assert_int_equal(count_rounded(), 0);
+    copy_model("qwen3", "config.json", "{", online);
+    assert_int_equal(count_rounded(), 14);
+    copy_model("bitnet", NULL, NULL, NULL); // packed
+    assert_int_equal(count_rounded(), 0);
+}
+
 static void configurations(void **state)
 {
     (void)state;
@@ -221,9 +249,13 @@ static int remove_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sound_folders_open),   cmocka_unit_test(configurations),
-        cmocka_unit_test(tokenizers),           cmocka_unit_test(tensors),
-        cmocka_unit_test(sentencepiece_models), cmocka_unit_test(missing_files),
+        cmocka_unit_test(sound_folders_open),
+        cmocka_unit_test(floats_that_are_rounded_in_use),
+        cmocka_unit_test(configurations),
+        cmocka_unit_test(tokenizers),
+        cmocka_unit_test(tensors),
+        cmocka_unit_test(sentencepiece_models),
+        cmocka_unit_test(missing_files),
         cmocka_unit_test(packed_codes),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
