@@ -580,11 +580,25 @@ static int compare_hash(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+// A folder and those above it. What people asked is nobody else's business: 0700.
+static tern_status make_folder(const char *path)
+{
+    char *part = strdup(path);
+    if (part == NULL) return status_fail(TERN_NO_MEMORY, "no memory for a path");
+    for (char *slash = strchr(part + (part[0] == '/'), '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(part, 0700); // whether it worked is seen at the end
+        *slash = '/';
+    }
+    free(part);
+    if (mkdir(path, 0700) == 0 || errno == EEXIST) return TERN_OK;
+    return status_fail(TERN_IO, "%s: cannot be made: %s", path, strerror(errno));
+}
+
 static tern_status open_folder(struct prefix_store *store)
 {
     const char *path = store->options.folder;
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) // what people asked is nobody else's business
-        return status_fail(TERN_IO, "%s: cannot be made: %s", path, strerror(errno));
+    TRY(make_folder(path));
     store->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (store->folder < 0) return status_fail(TERN_IO, "%s: %s", path, strerror(errno));
     struct listing list;

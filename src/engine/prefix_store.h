@@ -13,7 +13,7 @@
 struct prefix_store;
 
 struct prefix_store_options {
-    const char *folder;   // made if it is not there (its parent must be)
+    const char *folder;   // made if it is not there, and those above it
     uint64_t max_bytes;   // of all files of this kind in the folder, other models' included
     uint64_t fingerprint; // of everything but the tokens that keys and values depend on
     size_t slab_bytes;

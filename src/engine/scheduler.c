@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEFAULT_PARALLEL = 16, DEFAULT_QUEUE = 64, MAX_QUEUE = 1 << 14, MAX_BLOCKS = 1 << 24 };
+enum { DEFAULT_PARALLEL = 16, DEFAULT_QUEUE = 64, MAX_QUEUE = 1 << 16, MAX_BLOCKS = 1 << 24 };
 
 static const double DEFAULT_DELAY = 0.25;
 static const uint64_t DEFAULT_CACHE_BYTES = (uint64_t)8 << 30;
@@ -66,10 +66,8 @@ static struct scheduler_result result_of(const struct request *r, enum scheduler
 static void remove_live(struct scheduler *s, struct request *r)
 {
     pthread_mutex_lock(&s->mutex);
-    struct request **link = &s->live;
-    while (*link != r)
-        link = &(*link)->next_live;
-    *link = r->next_live;
+    *r->live_link = r->next_live;
+    if (r->next_live != NULL) r->next_live->live_link = r->live_link;
     s->n_live--;
     publish(s);
     pthread_mutex_unlock(&s->mutex);
@@ -133,8 +131,9 @@ static void end_all(struct scheduler *s)
         scheduler_end(s, s->waiting, SCHEDULER_END_CANCELLED, TERN_OK, "");
 }
 
-// Takes what was submitted since; with nothing to do, sleeps until there is something. False: the scheduler closes.
-static bool take_incoming(struct scheduler *s, bool idle)
+// Takes what was submitted since; with nothing to do, sleeps until there is something. *cancelling: some of all
+// requests are to be cancelled. False: the scheduler closes.
+static bool take_incoming(struct scheduler *s, bool idle, bool *cancelling)
 {
     pthread_mutex_lock(&s->mutex);
     publish(s);
@@ -145,6 +144,8 @@ static bool take_incoming(struct scheduler *s, bool idle)
     s->incoming = NULL;
     s->incoming_end = &s->incoming;
     s->disturbed = false;
+    *cancelling = s->cancelling;
+    s->cancelling = false;
     pthread_mutex_unlock(&s->mutex);
 
     for (struct request *next; incoming != NULL; incoming = next) {
@@ -157,10 +158,10 @@ static bool take_incoming(struct scheduler *s, bool idle)
 static void *run(void *argument)
 {
     struct scheduler *s = argument;
-    bool idle = true;
-    while (take_incoming(s, idle)) {
+    bool idle = true, cancelling;
+    while (take_incoming(s, idle, &cancelling)) {
         disk_collect(s);
-        end_cancelled(s);
+        if (cancelling) end_cancelled(s);
         queue_admit(s);
         idle = !step_run(s);
         if (disk_write(s)) idle = false;
@@ -295,6 +296,8 @@ static tern_status enter(struct scheduler *s, struct request *r, uint64_t *id)
         s->stats.requests++;
         s->n_live++;
         r->next_live = s->live;
+        r->live_link = &s->live;
+        if (s->live != NULL) s->live->live_link = &r->next_live;
         s->live = r;
         *s->incoming_end = r;
         s->incoming_end = &r->next;
@@ -321,6 +324,7 @@ void scheduler_cancel(struct scheduler *s, uint64_t id)
     pthread_mutex_lock(&s->mutex);
     for (struct request *r = s->live; r != NULL; r = r->next_live)
         if (r->id == id) atomic_store(&r->cancelled, true);
+    s->cancelling = true;
     s->disturbed = true;
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->mutex);

@@ -3,7 +3,7 @@
 // can bear to wait for. What a prompt shares with an earlier one (whole blocks of DEVICE_KV_BLOCK tokens from the
 // start) is not computed again: blocks of keys and values are shared, remembered until memory is wanted, and kept on
 // disk if a folder is given. An answer's tokens depend on its request only: not on its company, nor on what was
-// remembered.
+// remembered. docs/scheduling.md tells who goes first and what is remembered where.
 #ifndef ENGINE_SCHEDULER_H
 #define ENGINE_SCHEDULER_H
 
@@ -22,10 +22,12 @@ struct scheduler_options {
     int32_t context;          // most tokens of a request, prompt and answer; 0: what the model was trained for
     int32_t parallel;         // answers in progress at once, 1..SCHEDULER_MAX_PARALLEL; 0: 16
     int32_t queue;            // requests that may wait beside those; 0: 64, -1: none
-    double max_delay;         // seconds that prompts may take from a step while answers are in progress; 0: 0.25
+    double max_delay;         // seconds that prompts may take from a step while answers are in progress; 0: 0.25.
+                              // At least one row of a prompt is computed in each step
     tern_kv_type kv_type;     // of all requests
-    uint64_t kv_bytes;        // memory for keys and values, in use and remembered; 0: one full context, at least
-    const char *cache_dir;    // prefixes are kept here across runs; NULL: nowhere. Copied
+    uint64_t kv_bytes;        // most memory for keys and values, in use and remembered; at least one full context,
+                              // which 0 is. Taken as it is needed. Requests that do not fit beside others wait
+    const char *cache_dir;    // prefixes are kept here across runs; made if it is not there; NULL: nowhere. Copied
     uint64_t cache_dir_bytes; // most bytes there; 0: 8 GiB
     const char *model_path;   // what cache_dir's files are bound to besides the model's own header; copied; may be NULL
 };
@@ -47,12 +49,13 @@ struct scheduler_logprob {
 struct scheduler_token {
     tern_token token;
     float logprob;                       // of the token; 0 unless n_logprobs >= 0
-    const struct scheduler_logprob *top; // [n_top] the most likely first; valid during the call
+    const struct scheduler_logprob *top; // [n_top] the most likely first; valid during the call; never NULL
     int32_t n_top;
 };
 
 enum scheduler_end {
-    SCHEDULER_END_TOKEN,     // an end token was drawn (it is not passed to on_token), or the constraint is complete
+    SCHEDULER_END_TOKEN,     // an end token was drawn (it is not passed to on_token), or the constraint is complete;
+                             // also how an embedding ends
     SCHEDULER_END_STOPPED,   // on_token said so
     SCHEDULER_END_LENGTH,    // max_tokens, or the context is full
     SCHEDULER_END_CANCELLED, // scheduler_cancel() or scheduler_close()
@@ -77,9 +80,11 @@ struct scheduler_request {
     const tern_token *prompt; // [n_prompt], at least 1; copied
     size_t n_prompt;
     const tern_sampling *sampling;       // copied; NULL: tern_sampling_default()
-    int32_t max_tokens;                  // -1: until the end or until the context is full
+    int32_t max_tokens;                  // -1: until the end or until the context is full; 0: the prompt is only read,
+                                         // and remembered
     int32_t n_logprobs;                  // -1: none; 0: of the drawn token only; up to SCHEDULER_MAX_TOP
-    bool ignore_end;                     // end tokens do not end the answer, and are passed on (for measuring)
+    bool ignore_end;                     // end tokens do not end the answer, and are passed on (for measuring); not
+                                         // with a constraint
     uint64_t client;                     // waiting requests of different clients take turns
     const struct constraint *constraint; // what the answer must be; borrowed until on_end; NULL: anything
 
@@ -88,8 +93,9 @@ struct scheduler_request {
     enum scheduler_pooling pooling;
     float *embedding;
 
-    // Both are called from the scheduler's thread and must not block nor call the scheduler. on_token returns false to
-    // stop after this token. on_end is the last call, made exactly once for each request that was taken.
+    // Both are called from the scheduler's thread and must not block nor call the scheduler; either may be NULL.
+    // on_token returns false to stop after this token. on_end is the last call, made exactly once for each request that
+    // was taken.
     bool (*on_token)(void *context, const struct scheduler_token *token);
     void (*on_end)(void *context, const struct scheduler_result *result);
     void *context;
@@ -115,11 +121,15 @@ struct scheduler_slot {
 // A moment's state; counters are since the scheduler was opened.
 struct scheduler_stats {
     int32_t active, waiting;
-    uint64_t requests, prompt_tokens, cached_tokens, generated_tokens, steps, rejected, cancelled;
+    uint64_t requests, rejected, cancelled;
+    uint64_t prompt_tokens, cached_tokens; // read so far; of those, not computed
+    uint64_t generated_tokens, steps;
     double step_seconds;                    // time in steps
     uint64_t kv_bytes_used, kv_bytes_limit; // blocks in use and remembered
     uint64_t kv_bytes_remembered;           // of those, used by no request now
-    uint64_t disk_bytes, disk_hits, disk_writes, disk_errors;
+    uint64_t disk_bytes;                    // in cache_dir, about
+    uint64_t disk_hits, disk_writes;        // blocks read and written
+    uint64_t disk_errors;                   // broken files and refused writes; after one of these, writing rests
     int32_t context, parallel;
     struct scheduler_slot slots[SCHEDULER_MAX_SLOTS]; // [parallel]
 };

@@ -10,6 +10,13 @@
 
 struct prefix_store;
 
+enum { SCHEDULER_TURNS = 1 << 10 };
+
+// The turn of a client's last request.
+struct client_turn {
+    uint64_t client, turn;
+};
+
 struct scheduler {
     struct tern_model *model;
     struct scheduler_options options; // none of them 0 for "default"
@@ -27,7 +34,8 @@ struct scheduler {
     struct request *active[SCHEDULER_MAX_PARALLEL]; // ascending ids
     struct slot slots[SCHEDULER_MAX_PARALLEL];      // [options.parallel]
     uint64_t turn;                                  // of the request that began last
-    struct scheduler_stats counts;                  // counters only
+    struct client_turn turns[SCHEDULER_TURNS];
+    struct scheduler_stats counts; // counters only
 
     // One step's.
     int32_t n_rows;
@@ -47,6 +55,7 @@ struct scheduler {
     int32_t n_live;
     uint64_t last_id;
     bool closing, disturbed; // disturbed: somebody changed something that the thread should look at
+    bool cancelling;         // some request is to be cancelled
     struct scheduler_stats stats;
 };
 

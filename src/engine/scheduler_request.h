@@ -28,8 +28,8 @@ struct draw {
 
 struct request {
     uint64_t id, client;
-    struct request *next;      // of a queue
-    struct request *next_live; // of all that have not ended
+    struct request *next;                   // of a queue
+    struct request *next_live, **live_link; // of all that have not ended; what points to it
     atomic_bool cancelled;
     const struct tern_model *model;
 

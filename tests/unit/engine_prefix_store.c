@@ -448,14 +448,14 @@ static void a_killed_process_leaves_whole_files(void **state)
     assert_int_equal(read, n);
 }
 
-static void folders_that_cannot_be_made_are_named(void **state)
+static void folders_are_made_or_named(void **state)
 {
     (void)state;
     struct prefix_store *store;
     struct prefix_store_options options = {
-        .folder = "/nowhere/at/all", .max_bytes = 1, .slab_bytes = SLAB, .notify = notify, .context = &waiter};
+        .folder = "/dev/null/folder", .max_bytes = 1, .slab_bytes = SLAB, .notify = notify, .context = &waiter};
     assert_int_equal(prefix_store_open(&options, &store), TERN_IO);
-    assert_string_equal(status_message(), "/nowhere/at/all: cannot be made: No such file or directory");
+    assert_string_equal(status_message(), "/dev/null/folder: cannot be made: Not a directory");
     assert_null(store);
     make_file("file", "text", 0);
     char path[128];
@@ -463,6 +463,14 @@ static void folders_that_cannot_be_made_are_named(void **state)
     options.folder = path;
     assert_int_equal(prefix_store_open(&options, &store), TERN_IO);
     assert_non_null(strstr(status_message(), "Not a directory"));
+
+    snprintf(path, sizeof path, "%s/a/b", folder);
+    options.folder = path;
+    assert_int_equal(prefix_store_open(&options, &store), TERN_OK);
+    prefix_store_close(store);
+    assert_int_equal(rmdir(path), 0);
+    snprintf(path, sizeof path, "%s/a", folder);
+    assert_int_equal(rmdir(path), 0);
 }
 
 static void every_bit_counts_in_a_hash(void **state)
@@ -493,7 +501,7 @@ int main(void)
         TEST(later_blocks_are_older),
         TEST(a_full_disk_does_no_harm),
         TEST(a_killed_process_leaves_whole_files),
-        TEST(folders_that_cannot_be_made_are_named),
+        TEST(folders_are_made_or_named),
         TEST(every_bit_counts_in_a_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

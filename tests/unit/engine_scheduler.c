@@ -743,7 +743,7 @@ static void impossible_options_are_refused(void **state)
     } cases[] = {
         {{.context = 513}, "a context of 513 tokens; the model was trained for 1 to 512"},
         {{.parallel = 65}, "65 answers at once, expected 1 to 64"},
-        {{.queue = -2}, "a queue of -2 requests, expected -1 (none) to 16384"},
+        {{.queue = -2}, "a queue of -2 requests, expected -1 (none) to 65536"},
         {{.max_delay = -1}, "a delay of -1 seconds, expected 0 (default) to 3600"},
         {{.kv_type = (tern_kv_type)7}, "keys and values of type 7, expected 0 to 2"},
     };
