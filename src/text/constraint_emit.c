@@ -265,21 +265,18 @@ static tern_status emit_prefix(struct schema_compiler *c, const struct facts *f,
     return TERN_OK;
 }
 
-static tern_status check_unique(const struct facts *f)
-{
-    if (!f->unique || f->max_items <= 1) return TERN_OK;
-    return schema_unsupported(f->unique, "uniqueItems is not supported where there may be more than one item");
-}
-
 tern_status emit_array(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out)
 {
     uint32_t prefix = schema_prefix_count(f), close, node;
-    TRY(check_unique(f));
     if (f->max_items < f->min_items) return grammar_split(c->g, NULL, 0, out);
     if (prefix > f->max_items) prefix = f->max_items;
     TRY(emit_blank_byte(c, ']', next, &close));
-    TRY(emit_rest(c, f, prefix, close, &node));
-    TRY(emit_prefix(c, f, prefix, close, node, &node));
+    if (f->unique && f->max_items > 1) {
+        TRY(emit_unique_items(c, f, close, &node));
+    } else {
+        TRY(emit_rest(c, f, prefix, close, &node));
+        TRY(emit_prefix(c, f, prefix, close, node, &node));
+    }
     return emit_byte(c, '[', node, out);
 }
 

@@ -160,6 +160,8 @@ tern_status emit_blank(struct schema_compiler *c, uint32_t next, uint32_t *out);
 tern_status emit_value(struct schema_compiler *c, const struct json *value, uint32_t next, uint32_t *out);
 tern_status emit_string(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out);
 tern_status emit_array(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out);
+// What is between the brackets of an array without repetitions; `close` has the closing one.
+tern_status emit_unique_items(struct schema_compiler *c, const struct facts *f, uint32_t close, uint32_t *out);
 tern_status emit_object(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out);
 tern_status emit_facts(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out);
 

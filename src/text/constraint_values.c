@@ -95,6 +95,7 @@ static tern_status add_listed(struct schema_compiler *c, const struct json *valu
     return status;
 }
 
+// Each value once.
 static tern_status read_list(struct schema_compiler *c, const struct json *value, bool is_const, struct list *out)
 {
     *out = (struct list){0};
@@ -104,6 +105,11 @@ static tern_status read_list(struct schema_compiler *c, const struct json *value
         TRY(add_listed(c, item, out));
     }
     qsort(out->items, out->count, sizeof *out->items, compare_listed);
+    size_t kept = 0;
+    for (size_t i = 0; i < out->count; i++) {
+        if (kept == 0 || compare_listed(&out->items[kept - 1], &out->items[i]) != 0) out->items[kept++] = out->items[i];
+    }
+    out->count = kept;
     return TERN_OK;
 }
 

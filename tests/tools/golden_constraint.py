@@ -173,6 +173,11 @@ def own():
                      {"items": {"type": "integer"}, "maxItems": 1, "uniqueItems": True},
                      {"items": {"anyOf": [{"const": "a"}, {"type": "integer", "maximum": 2}]}, "minItems": 1}, {"items": False}]:
         yield [{"type": "array", **keywords}, lists]
+    colours = {"type": "array", "items": {"enum": ["red", "green", "blue", 1, 1.0, True]}, "uniqueItems": True}
+    for bounds in [{}, {"minItems": 1}, {"maxItems": 2}, {"minItems": 2, "maxItems": 3}, {"minItems": 5}, {"minItems": 6}]:
+        yield [{**colours, **bounds},
+               [[], ["red"], ["green"], ["red", "green"], ["red", "red"], ["red", "green", "blue"], ["green", "blue", 1], ["red", 1, 1.0],
+                [1, True], ["red", "green", "blue", 1, True], ["blue", "red"], ["red", "green", "red"], ["x"], [1, 1]]]
     anything = [None, True, False, 0, 1, -1, 1.5, "", "a", [], [1], {}, {"a": 1}]
     for schema in [True, {}, {"type": "null"}, {"type": "boolean"}, {"type": ["string", "null"]}, {"type": "object"}, {"type": "array"},
                    {"type": "number"}, {"type": "integer"}, {"type": "string"}, {"type": ["integer", "string"]}, {"not": {"type": "object"}},
