@@ -10,7 +10,8 @@ enum {
     BLOCK = 32,
     BLOCK_ROWS = 8, // rows that go together: their scales make one vector
     BLOCK_PAIRS = BLOCK_ROWS / 2,
-    BLOCK_TOKENS = 4,
+    BLOCK_TOKENS = 4,      // whose lanes stay in registers
+    BLOCK_FEW_TOKENS = 16, // up to here rows are not unpacked beforehand
 };
 
 // VPDPBUSD takes unsigned weights: Q8_0's are moved up by 128, Q4_0's nibbles stay as they are. What that adds to a
@@ -20,9 +21,13 @@ struct block_tokens {
     float *sum;      // [n_tokens][columns / 32], sums of a block's activations, for Q4_1
 };
 
+// Bytes of scratch for each block that is unpacked, see unpacked_place().
+enum { UNPACKED_BYTES = (2 * BLOCK_PAIRS + 1) * 64 };
+
 static int64_t dense_scratch_bytes(const struct matrix *w, int64_t n_tokens)
 {
-    if (w->form != ACTIVATION_F32) return n_tokens * (w->columns + w->columns / 8);
+    if (w->form != ACTIVATION_F32)
+        return w->columns / BLOCK * UNPACKED_BYTES + n_tokens * (w->columns + w->columns / 8);
     return floats_scratch_bytes(n_tokens);
 }
 
@@ -136,24 +141,31 @@ SPECIALISE void sum_blocks(const struct multiply *job, const struct block_tokens
         out->minimum[i] = minimum[i];
 }
 
+// Writes the results of rows [row, row + 8) and n tokens from the job's `token` on.
+SPECIALISE void store_blocks(const struct multiply *job, enum dtype type, const struct block_sums *sums, int64_t row,
+                             int64_t token, int n)
+{
+    for (int i = 0; i < n; i++) {
+        float dots[BLOCK_ROWS], minimum[BLOCK_ROWS];
+        _mm256_storeu_ps(minimum, sums->minimum[i]);
+        for (int p = 0; p < BLOCK_PAIRS; p++) {
+            __m512 lanes = sums->lanes[i * BLOCK_PAIRS + p];
+            dots[2 * p] = vector_tree8(_mm512_castps512_ps256(lanes));
+            dots[2 * p + 1] = vector_tree8(_mm512_extractf32x8_ps(lanes, 1));
+        }
+        float *out = job->out + (token + i) * job->out_stride + row;
+        for (int64_t r = 0; r < min_i64(BLOCK_ROWS, job->w->rows - row); r++)
+            out[r] = (type == DTYPE_Q4_1 ? dots[r] + minimum[r] : dots[r]) * job->w->scale;
+    }
+}
+
 // Rows [row, row + 8) times tokens [t, t + n) of the call's. Rows beyond the matrix are its last one.
 SPECIALISE void multiply_blocks(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
                                 int64_t row, int64_t token, int64_t t, int n)
 {
     struct block_sums sums;
     sum_blocks(job, tokens, type, row, token, t, n, &sums);
-    for (int i = 0; i < n; i++) {
-        float dots[BLOCK_ROWS], minimum[BLOCK_ROWS];
-        _mm256_storeu_ps(minimum, sums.minimum[i]);
-        for (int p = 0; p < BLOCK_PAIRS; p++) {
-            __m512 lanes = sums.lanes[i * BLOCK_PAIRS + p];
-            dots[2 * p] = vector_tree8(_mm512_castps512_ps256(lanes));
-            dots[2 * p + 1] = vector_tree8(_mm512_extractf32x8_ps(lanes, 1));
-        }
-        float *out = job->out + (token + t + i) * job->out_stride + row;
-        for (int64_t r = 0; r < min_i64(BLOCK_ROWS, job->w->rows - row); r++)
-            out[r] = (type == DTYPE_Q4_1 ? dots[r] + minimum[r] : dots[r]) * job->w->scale;
-    }
+    store_blocks(job, type, &sums, row, token + t, n);
 }
 
 SPECIALISE void multiply_blocks_tokens(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
@@ -167,18 +179,133 @@ SPECIALISE void multiply_blocks_tokens(const struct multiply *job, const struct 
     if (t < n) multiply_blocks(job, tokens, type, row, token, t, 1);
 }
 
+// ---- Many tokens: eight rows are unpacked once. Here the activations are moved up by 128 and the weights keep their
+// sign, so that what is to be taken off depends on the rows alone.
+
+struct unpacked_rows {
+    __m512i *weights; // [n_blocks][BLOCK_PAIRS], signed
+    __m512i *start;   // [n_blocks][BLOCK_PAIRS], -128 times the sum of each lane's weights
+    float *scales;    // [n_blocks][2][BLOCK_ROWS]: d, then Q4_1's m
+};
+
+static struct unpacked_rows unpacked_place(const struct matrix *w, void *scratch)
+{
+    struct unpacked_rows rows = {.weights = scratch};
+    rows.start = rows.weights + w->columns / BLOCK * BLOCK_PAIRS;
+    rows.scales = (float *)(rows.start + w->columns / BLOCK * BLOCK_PAIRS);
+    return rows;
+}
+
+// Rows [row, row + 8), beyond the matrix its last one.
+SPECIALISE void unpack_rows(const struct matrix *w, enum dtype type, int64_t row, const struct unpacked_rows *out)
+{
+    const int block_bytes = type == DTYPE_Q8_0 ? 34 : type == DTYPE_Q4_0 ? 18 : 20;
+    const __m512i up = _mm512_set1_epi8(type == DTYPE_Q8_0 ? -128 : type == DTYPE_Q4_0 ? 8 : 0);
+    const uint8_t *ahead = w->data + (row + BLOCK_ROWS) * w->row_bytes, *rows[BLOCK_ROWS];
+    for (int i = 0; i < BLOCK_ROWS; i++)
+        rows[i] = w->data + min_i64(row + i, w->rows - 1) * w->row_bytes;
+    for (int64_t b = 0, at = 0; b < w->columns / BLOCK; b++, at += block_bytes, ahead += BLOCK_ROWS * block_bytes) {
+        prefetch_rows(ahead, BLOCK_ROWS * block_bytes);
+        UNROLL()
+        for (int p = 0; p < BLOCK_PAIRS; p++) {
+            __m512i weights = _mm512_sub_epi8(load_blocks(type, rows[2 * p] + at, rows[2 * p + 1] + at), up);
+            __m512i sum = add_dots(_mm512_setzero_si512(), _mm512_set1_epi8(-128), weights);
+            out->weights[b * BLOCK_PAIRS + p] = weights;
+            out->start[b * BLOCK_PAIRS + p] = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
+        }
+        _mm256_storeu_ps(out->scales + b * 2 * BLOCK_ROWS, load_row_halves(rows, at));
+        if (type == DTYPE_Q4_1) _mm256_storeu_ps(out->scales + (b * 2 + 1) * BLOCK_ROWS, load_row_halves(rows, at + 2));
+    }
+}
+
+// Unpacked rows times tokens [t, t + n) of the call's.
+SPECIALISE void sum_unpacked(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
+                             const struct unpacked_rows *rows, int64_t token, int64_t t, int n, struct block_sums *out)
+{
+    const struct activations *x = job->x;
+    const int64_t columns = job->w->columns, n_blocks = columns / BLOCK;
+    const int8_t *q = x->q + (token + t) * columns;
+    const float *sum = tokens->sum + t * n_blocks, *x_scale = x->scale + (token + t) * x->n_scales;
+    const __m512i *weights = rows->weights, *start = rows->start;
+    __m512 lanes[BLOCK_TOKENS * BLOCK_PAIRS];
+    __m256 minimum[BLOCK_TOKENS];
+    UNROLL()
+    for (int i = 0; i < n * BLOCK_PAIRS; i++)
+        lanes[i] = _mm512_setzero_ps();
+    UNROLL()
+    for (int i = 0; i < n; i++)
+        minimum[i] = _mm256_setzero_ps();
+    for (int64_t b = 0; b < n_blocks; b++, weights += BLOCK_PAIRS, start += BLOCK_PAIRS) {
+        const __m256 d = _mm256_loadu_ps(rows->scales + b * 2 * BLOCK_ROWS);
+        __m256 factor = _mm256_setzero_ps();
+        __m512i v = _mm512_setzero_si512();
+        UNROLL()
+        for (int i = 0; i < n * BLOCK_PAIRS; i++) {
+            const int p = i % BLOCK_PAIRS, k = i / BLOCK_PAIRS;
+            if (p == 0) {
+                const __m256 scale = _mm256_set1_ps(x_scale[k * x->n_scales + b]);
+                factor = _mm256_mul_ps(d, scale);
+                v = _mm512_xor_si512(_mm512_broadcast_i64x4(load_256(q + k * columns + b * BLOCK)),
+                                     _mm512_set1_epi8(-128));
+                if (type == DTYPE_Q4_1) {
+                    __m256 m = _mm256_mul_ps(_mm256_loadu_ps(rows->scales + (b * 2 + 1) * BLOCK_ROWS), scale);
+                    minimum[k] = _mm256_fmadd_ps(_mm256_set1_ps(sum[k * n_blocks + b]), m, minimum[k]);
+                }
+            }
+            __m512i dot = add_dots(start[p], v, weights[p]);
+            lanes[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), spread_pair(factor, p), lanes[i]);
+        }
+    }
+    UNROLL()
+    for (int i = 0; i < n * BLOCK_PAIRS; i++)
+        out->lanes[i] = lanes[i];
+    UNROLL()
+    for (int i = 0; i < n; i++)
+        out->minimum[i] = minimum[i];
+}
+
+SPECIALISE void multiply_unpacked(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
+                                  const struct unpacked_rows *rows, int64_t row, int64_t token, int64_t t, int n)
+{
+    struct block_sums sums;
+    sum_unpacked(job, tokens, type, rows, token, t, n, &sums);
+    store_blocks(job, type, &sums, row, token + t, n);
+}
+
+SPECIALISE void multiply_many(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
+                              const struct unpacked_rows *rows, int64_t row, int64_t token, int64_t n)
+{
+    int64_t t = 0;
+    unpack_rows(job->w, type, row, rows);
+    for (; t + BLOCK_TOKENS <= n; t += BLOCK_TOKENS)
+        multiply_unpacked(job, tokens, type, rows, row, token, t, BLOCK_TOKENS);
+    for (; t < n; t++)
+        multiply_unpacked(job, tokens, type, rows, row, token, t, 1);
+}
+
+SPECIALISE void multiply_block_rows(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
+                                    const struct unpacked_rows *rows, int64_t row, int64_t token, int64_t n)
+{
+    if (n <= BLOCK_FEW_TOKENS)
+        multiply_blocks_tokens(job, tokens, type, row, token, n);
+    else
+        multiply_many(job, tokens, type, rows, row, token, n);
+}
+
 static void dense_multiply_int8(const struct multiply *job, int64_t row, int64_t row_end, int64_t token,
                                 int64_t token_end, void *scratch)
 {
     const int64_t n = token_end - token;
-    struct block_tokens tokens = block_tokens_fill(job, token, n, scratch);
+    const struct unpacked_rows rows = unpacked_place(job->w, scratch);
+    const struct block_tokens tokens =
+        block_tokens_fill(job, token, n, (char *)scratch + job->w->columns / BLOCK * UNPACKED_BYTES);
     for (; row < row_end; row += BLOCK_ROWS) {
         if (job->w->type == DTYPE_Q8_0)
-            multiply_blocks_tokens(job, &tokens, DTYPE_Q8_0, row, token, n);
+            multiply_block_rows(job, &tokens, DTYPE_Q8_0, &rows, row, token, n);
         else if (job->w->type == DTYPE_Q4_0)
-            multiply_blocks_tokens(job, &tokens, DTYPE_Q4_0, row, token, n);
+            multiply_block_rows(job, &tokens, DTYPE_Q4_0, &rows, row, token, n);
         else
-            multiply_blocks_tokens(job, &tokens, DTYPE_Q4_1, row, token, n);
+            multiply_block_rows(job, &tokens, DTYPE_Q4_1, &rows, row, token, n);
     }
 }
 
