@@ -64,21 +64,37 @@ static tern_status open_calls(struct tool_request *t, struct constraint **out)
 }
 
 // Where a call begins and what comes after it: the end of the answer or, where the style has a mark for each call,
-// another one. An answer that must be a call begins with one, unless it thinks first.
-static void set_marks(struct tool_request *t, const char *const *call_open, bool thinks)
+// another one. An answer that must be a call begins with one, behind the thinking if there is any.
+static void set_marks(struct tool_request *t, const char *const *call_open, const char *think_close)
 {
     const struct reply_style *style = t->style;
     struct constraint_options *options = &t->options;
     enum generation_tool_choice choice = t->request->tool_choice;
     bool must = choice != TOOL_CHOICE_AUTO, one = t->request->one_call || choice == TOOL_CHOICE_NAMED;
+    if (must || options->otherwise != NULL) options->behind = think_close;
     if (must && style->call_is_bare) return;
     options->triggers = call_open;
     options->n_triggers = 1;
-    options->must_trigger = must;
-    options->begins = must && !thinks;
-    options->prefix = options->begins ? *call_open : NULL;
+    options->must_trigger = options->begins = must;
+    options->prefix = must ? *call_open : NULL;
     options->suffix = style->call_close[0] == '\0' ? NULL : style->call_close;
     options->repeat = !one && !style->call_is_list && !style->call_is_bare;
+}
+
+// What the answer is if it calls nothing.
+static tern_status set_format(struct tool_request *t)
+{
+    const struct generation_request *request = t->request;
+    if (request->tool_choice != TOOL_CHOICE_AUTO || request->format == FORMAT_TEXT) return TERN_OK;
+    if (request->format == FORMAT_GRAMMAR)
+        return status_fail(TERN_INVALID, "tools and a grammar of the answer cannot be had together");
+    t->options.otherwise = request->format == FORMAT_JSON_SCHEMA ? request->format_text : "{\"type\": \"object\"}";
+    struct constraint *alone;
+    tern_status status =
+        constraint_open_schema(t->vocabulary, t->options.otherwise, strlen(t->options.otherwise), NULL, &alone);
+    if (status != TERN_OK) return status_prefix(status, "%s: ", request->format_param);
+    constraint_close(alone);
+    return TERN_OK;
 }
 
 tern_status tool_constraint_open(const struct constraint_vocabulary *vocabulary, const struct reply_style *style,
@@ -87,10 +103,9 @@ tern_status tool_constraint_open(const struct constraint_vocabulary *vocabulary,
 {
     *out = NULL;
     if (json_array_size(request->tools) == 0 || request->tool_choice == TOOL_CHOICE_NONE) return TERN_OK;
-    if (request->format != FORMAT_TEXT)
-        return status_fail(TERN_INVALID, "tools and a format of the answer cannot be had together");
     struct tool_request t = {.vocabulary = vocabulary, .style = style, .request = request};
-    set_marks(&t, &style->call_open, think_close != NULL);
+    TRY(set_format(&t));
+    set_marks(&t, &style->call_open, think_close);
     tern_status status = open_calls(&t, out);
     if (status == TERN_OK || status == TERN_NO_MEMORY) return status;
     TRY(loosen_tools(vocabulary, request->tools, t.loose));

@@ -12,9 +12,11 @@
 // one of the tools with arguments that its schema allows (calls without a mark, as Llama 3 writes them, are free). A
 // tool whose schema has what cannot be enforced may be given any JSON object, unless it is `strict`: then that is an
 // error.
+// With a format beside the tools an answer is either calls or JSON of that format, from its first byte or behind the
+// thinking.
 //
 // Errors: UNSUPPORTED, INVALID, LIMIT as constraint_open_schema(), with the tool's name before; INVALID also for a
-// response format beside the tools; NO_MEMORY.
+// grammar beside the tools; NO_MEMORY.
 tern_status tool_constraint_open(const struct constraint_vocabulary *vocabulary, const struct reply_style *style,
                                  const struct generation_request *request, const char *think_close,
                                  struct constraint **out);

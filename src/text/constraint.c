@@ -57,8 +57,12 @@ static tern_status check_free_part(struct constraint *constraint, uint32_t node)
 // The options around the rule, and all that is left to do.
 static tern_status complete(struct constraint *constraint, uint32_t rule, const struct constraint_options *options)
 {
-    uint32_t free_part;
-    TRY(constraint_frame(&constraint->grammar, rule, options, &free_part));
+    uint32_t free_part, otherwise = GRAMMAR_NONE;
+    if (options && options->otherwise) {
+        const char *schema = options->otherwise;
+        TRY(schema_compile(&constraint->grammar, schema, strlen(schema), options->no_whitespace, &otherwise));
+    }
+    TRY(constraint_frame(&constraint->grammar, rule, otherwise, options, &free_part));
     TRY(grammar_finish(&constraint->grammar, &constraint->vocabulary->available));
     return free_part == GRAMMAR_NONE ? TERN_OK : check_free_part(constraint, free_part);
 }

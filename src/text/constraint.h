@@ -26,6 +26,9 @@ struct constraint_options {
     const char *suffix; // must follow the constrained part ("</tool_call>"); NULL: nothing
     const char *prefix; // must come first of all, before the free part or the constrained part; NULL: nothing
     bool begins;        // the constrained part follows the prefix at once; triggers only begin it again
+    const char *behind; // before even the prefix: free, up to and with this string ("</think>"); NULL: nothing
+    // There is no free part: the answer is JSON of this schema unless it begins with a trigger. NULL: a free part
+    const char *otherwise;
     bool no_whitespace; // JSON as compact as can be; otherwise little whitespace, bounded
 };
 

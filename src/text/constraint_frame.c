@@ -123,59 +123,91 @@ static tern_status build_constrained(struct grammar *g, uint32_t rule, const str
     return grammar_call(g, rule, next, out);
 }
 
-// Behind a constrained part, at the node `start`: the end, or a trigger and another, with a few blanks before either.
-static tern_status build_again(struct grammar *g, const struct constraint_options *options, uint32_t constrained,
-                               uint32_t start)
+// The node, with a few blanks before it.
+static tern_status allow_blanks(struct grammar *g, uint32_t node, uint32_t *out)
 {
-    uint32_t targets[MAX_TRIGGERS + 2], n_targets = 0, later = GRAMMAR_NONE;
     struct byte_set blanks = {0};
     byte_set_add(&blanks, ' ', ' ');
     byte_set_add(&blanks, '\n', '\n');
-    targets[n_targets++] = grammar_end();
+    *out = node;
+    for (int i = 0; i < MAX_BLANKS; i++) {
+        uint32_t both[] = {node, GRAMMAR_NONE};
+        TRY(grammar_bytes(g, &blanks, *out, &both[1]));
+        TRY(grammar_split(g, both, 2, out));
+    }
+    return TERN_OK;
+}
+
+// A trigger and the constrained part, or `other`.
+static tern_status build_choice(struct grammar *g, const struct constraint_options *options, uint32_t constrained,
+                                uint32_t other, uint32_t *out)
+{
+    uint32_t targets[MAX_TRIGGERS + 1];
+    size_t n_targets = 0;
+    targets[n_targets++] = other;
     for (size_t i = 0; i < options->n_triggers; i++) {
         const char *trigger = options->triggers[i];
         TRY(grammar_literal(g, trigger, strlen(trigger), constrained, &targets[n_targets++]));
     }
-    TRY(grammar_split(g, targets, n_targets, &later));
-    for (int i = 1; i < MAX_BLANKS; i++) {
-        TRY(grammar_bytes(g, &blanks, later, &targets[n_targets]));
-        TRY(grammar_split(g, targets, n_targets + 1, &later));
-    }
-    TRY(grammar_bytes(g, &blanks, later, &targets[n_targets]));
-    return grammar_split_fill(g, start, targets, n_targets + 1);
+    return grammar_split(g, targets, n_targets, out);
 }
 
-static tern_status build_triggered(struct grammar *g, struct search *s, uint32_t rule,
+// Behind a constrained part, at the node `start`: the end, or a trigger and another, with a few blanks before either.
+static tern_status build_again(struct grammar *g, const struct constraint_options *options, uint32_t constrained,
+                               uint32_t start)
+{
+    uint32_t again;
+    TRY(build_choice(g, options, constrained, grammar_end(), &again));
+    TRY(allow_blanks(g, again, &again));
+    return grammar_split_fill(g, start, &again, 1);
+}
+
+static tern_status build_triggered(struct grammar *g, struct search *s, uint32_t rule, uint32_t otherwise,
                                    const struct constraint_options *options, uint32_t *out, uint32_t *free_part)
 {
-    uint32_t start, later = grammar_end(), constrained;
+    uint32_t later = grammar_end(), constrained;
     TRY(build_search(s, options));
-    TRY(grammar_split_later(g, &start));
     if (options->repeat) TRY(grammar_split_later(g, &later));
     TRY(build_constrained(g, rule, options, later, &constrained));
     if (options->repeat) TRY(build_again(g, options, constrained, later));
-    TRY(build_free_part(g, s, start, constrained, !options->must_trigger));
-    *out = options->begins ? constrained : start;
-    *free_part = options->must_trigger ? GRAMMAR_NONE : start;
-    return TERN_OK;
+    *out = constrained;
+    if (options->begins) return TERN_OK;
+    if (otherwise != GRAMMAR_NONE) {
+        TRY(grammar_call(g, otherwise, grammar_end(), &otherwise));
+        return build_choice(g, options, constrained, otherwise, out);
+    }
+    TRY(grammar_split_later(g, out));
+    if (!options->must_trigger) *free_part = *out;
+    return build_free_part(g, s, *out, constrained, !options->must_trigger);
 }
 
-tern_status constraint_frame(struct grammar *g, uint32_t rule, const struct constraint_options *options,
-                             uint32_t *free_part)
+static tern_status build_behind(struct grammar *g, struct search *s, const char *behind, uint32_t next, uint32_t *out)
+{
+    const struct constraint_options only = {.triggers = &behind, .n_triggers = 1};
+    TRY(build_search(s, &only));
+    TRY(allow_blanks(g, next, &next));
+    TRY(grammar_split_later(g, out));
+    return build_free_part(g, s, *out, next, false);
+}
+
+tern_status constraint_frame(struct grammar *g, uint32_t rule, uint32_t otherwise,
+                             const struct constraint_options *options, uint32_t *free_part)
 {
     static const struct constraint_options none = {.n_triggers = 0};
-    struct search search = {.n_states = 0};
-    uint32_t node;
+    struct search triggers = {.n_states = 0}, behind = {.n_states = 0};
+    uint32_t node = GRAMMAR_NONE;
     tern_status status;
     *free_part = GRAMMAR_NONE;
     if (!options) options = &none;
-    if (options->n_triggers == 0 && (options->repeat || options->must_trigger))
-        return status_fail(TERN_INVALID, "constraint: repeat and must_trigger need a trigger");
-    status = options->n_triggers ? build_triggered(g, &search, rule, options, &node, free_part)
+    if (options->n_triggers == 0 && (options->repeat || options->must_trigger || options->otherwise))
+        return status_fail(TERN_INVALID, "constraint: repeat, must_trigger and otherwise need a trigger");
+    status = options->n_triggers ? build_triggered(g, &triggers, rule, otherwise, options, &node, free_part)
                                  : build_constrained(g, rule, options, grammar_end(), &node);
-    arena_free(&search.arena);
-    if (status != TERN_OK) return status;
-    if (options->prefix) TRY(grammar_literal(g, options->prefix, strlen(options->prefix), node, &node));
+    if (status == TERN_OK && options->prefix)
+        status = grammar_literal(g, options->prefix, strlen(options->prefix), node, &node);
+    if (status == TERN_OK && options->behind) status = build_behind(g, &behind, options->behind, node, &node);
+    arena_free(&triggers.arena);
+    arena_free(&behind.arena);
     g->root = node;
-    return TERN_OK;
+    return status;
 }

@@ -255,9 +255,21 @@ class Calls(Dialect):
         self.assertIn("tool \"look\": schema, /properties/at/not", answer.error()["message"])
 
     def test_tools_and_a_format(self):
-        answer = self.respond(tools=self.tools, text={"format": {"type": "json_object"}})
+        """Words are not JSON: the model may only call, or write JSON, whatever it would rather say."""
+        schema = {"type": "object", "properties": {"said": {"enum": ["yes", "no"]}}, "required": ["said"],
+                  "additionalProperties": False}
+        form = {"format": {"type": "json_schema", "name": "x", "schema": schema}}
+        item = self.respond(tools=self.tools, text=form).json()["output"][0]
+        if item["type"] == "message":
+            self.assertIn(json.loads(item["content"][0]["text"])["said"], ("yes", "no"))
+        else:
+            self.assertIn(json.loads(item["arguments"])["at"], ("sky", "sea"))
+        called = self.respond(tools=self.tools, text=form, tool_choice="required", parallel_tool_calls=False).json()["output"]
+        self.assertEqual([item["type"] for item in called], ["function_call"])
+        odd = {"format": {"type": "json_schema", "name": "x", "schema": {"uniqueItems": True}}}
+        answer = self.respond(tools=self.tools, text=odd)
         self.assertEqual(answer.status, 400)
-        self.assertIn("cannot be had together", answer.error()["message"])
+        self.assertIn("text.format: schema, /uniqueItems", answer.error()["message"])
 
 
 if __name__ == "__main__":
