@@ -21,7 +21,7 @@ static int open_vocabulary(void **unused)
 {
     (void)unused;
     tokenizer = byte_tokenizer_open(extra, N_EXTRA);
-    return constraint_vocabulary_open(tokenizer, &vocabulary);
+    return constraint_vocabulary_open(tokenizer, &vocabulary) == TERN_OK ? 0 : -1;
 }
 
 static int close_vocabulary(void **unused)
@@ -35,7 +35,7 @@ static int close_vocabulary(void **unused)
 static struct constraint_state *begin(const char *grammar, const struct constraint_options *options,
                                       struct constraint **constraint)
 {
-    struct constraint_state *state;
+    struct constraint_state *state = NULL;
     if (constraint_open_grammar(vocabulary, grammar, strlen(grammar), options, constraint) != TERN_OK ||
         constraint_begin(*constraint, &state) != TERN_OK)
         fail_msg("%s", status_message());
@@ -295,6 +295,40 @@ static void masks_near_a_bound(void **unused)
     end(state, constraint);
 }
 
+// SentencePiece has tokens for bytes beside those of one character: equal bytes are equally allowed.
+static void tokens_of_the_same_bytes(void **unused)
+{
+    (void)unused;
+    static const char grammar[] = "root ::= [a-e]";
+    struct gguf_file *file;
+    struct tokenizer *pieces;
+    struct constraint_vocabulary *words;
+    struct constraint *constraint;
+    struct constraint_state *state;
+    int allowed = 0, spelled = 0;
+    if (gguf_open("golden/tokenizer/llama.vocab", &file) != TERN_OK || tokenizer_open(file, &pieces) != TERN_OK)
+        fail_msg("%s", status_message());
+    gguf_close(file);
+    int32_t n = tokenizer_vocabulary(pieces);
+    uint32_t *mask = malloc(((size_t)n + 31) / 32 * sizeof *mask);
+    assert_int_equal(constraint_vocabulary_open(pieces, &words), TERN_OK);
+    assert_int_equal(constraint_open_grammar(words, grammar, strlen(grammar), NULL, &constraint), TERN_OK);
+    assert_int_equal(constraint_begin(constraint, &state), TERN_OK);
+    assert_int_equal(constraint_mask(state, mask, n), TERN_OK);
+    for (tern_token token = 0; token < n; token++) {
+        size_t length;
+        const char *bytes = tokenizer_token_bytes(pieces, token, &length);
+        spelled += length == 1 && bytes[0] >= 'a' && bytes[0] <= 'e';
+        allowed += (mask[token / 32] >> (token % 32) & 1) != 0;
+    }
+    assert_true(spelled > 5);
+    assert_int_equal(allowed, spelled);
+    free(mask);
+    end(state, constraint);
+    constraint_vocabulary_close(words);
+    tokenizer_close(pieces);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +342,7 @@ int main(void)
         cmocka_unit_test(whitespace),
         cmocka_unit_test(any_json_object),
         cmocka_unit_test(masks_near_a_bound),
+        cmocka_unit_test(tokens_of_the_same_bytes),
     };
     return cmocka_run_group_tests(tests, open_vocabulary, close_vocabulary);
 }

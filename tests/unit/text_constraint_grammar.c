@@ -15,7 +15,7 @@ static int open_vocabulary(void **unused)
 {
     (void)unused;
     tokenizer = byte_tokenizer_open(NULL, 0);
-    return constraint_vocabulary_open(tokenizer, &vocabulary);
+    return constraint_vocabulary_open(tokenizer, &vocabulary) == TERN_OK ? 0 : -1;
 }
 
 static int close_vocabulary(void **unused)
@@ -84,6 +84,17 @@ static void repetition(void **unused)
           TEXTS("bbbbc", "ab", "ababababc"));
     check("root ::= ((\"a\" | \"aa\"){3,4} \"b\")+", TEXTS("aaab", "aaaaaaaab", "aaabaaaab"),
           TEXTS("aab", "aaaaaaaaab"));
+}
+
+// What may be empty repeats without end at one place, and two ways may differ in nothing but how often they repeated.
+static void repetition_of_nothing(void **unused)
+{
+    (void)unused;
+    check("root ::= (\"a\"?){100000} \"b\"", TEXTS("b", "aab"), TEXTS("", "a", "ba"));
+    check("root ::= (\"a\"? \"b\"?){0,100000} \"c\"", TEXTS("c", "abbac"), TEXTS("ca"));
+    check("root ::= ((\"a\"*)* \"b\"*)* \"c\"", TEXTS("c", "abbac"), TEXTS("ca"));
+    check("root ::= (\"a\" | \"a\" \"a\"){0,100000}",
+          TEXTS("", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), TEXTS("b"));
 }
 
 static void rules(void **unused)
@@ -189,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(literals_and_classes),
         cmocka_unit_test(repetition),
+        cmocka_unit_test(repetition_of_nothing),
         cmocka_unit_test(rules),
         cmocka_unit_test(broken_grammars),
         cmocka_unit_test(deep_nesting_is_bounded),
