@@ -270,7 +270,7 @@ static uint8_t *take_slab(struct prefix *p)
     return slab;
 }
 
-static struct prefix_block *make_block(struct prefix *p, struct prefix_block *parent, int32_t index)
+struct prefix_block *prefix_create_unset(struct prefix *p, struct prefix_block *parent, int32_t index)
 {
     struct prefix_block *block = calloc(1, sizeof *block);
     if (block == NULL) return NULL;
@@ -286,18 +286,23 @@ static struct prefix_block *make_block(struct prefix *p, struct prefix_block *pa
     return block;
 }
 
+// Kernels read whole blocks and mask what is not visible: what an earlier sequence left must not be there.
+void prefix_clear(const struct prefix *p, struct prefix_block *block)
+{
+    memset(block->slab, 0, p->slab_bytes);
+}
+
 struct prefix_block *prefix_create(struct prefix *p, struct prefix_block *parent, int32_t index)
 {
-    struct prefix_block *block = make_block(p, parent, index);
-    // Kernels read whole blocks and mask what is not visible: what an earlier sequence left must not be there.
-    if (block != NULL) memset(block->slab, 0, p->slab_bytes);
+    struct prefix_block *block = prefix_create_unset(p, parent, index);
+    if (block != NULL) prefix_clear(p, block);
     return block;
 }
 
 struct prefix_block *prefix_copy(struct prefix *p, struct prefix_block *source, int32_t n)
 {
     prefix_use(p, source); // so that it is not what makes room
-    struct prefix_block *block = make_block(p, source->parent, source->index);
+    struct prefix_block *block = prefix_create_unset(p, source->parent, source->index);
     if (block != NULL) {
         memcpy(block->slab, source->slab, p->slab_bytes);
         memcpy(block->tokens, source->tokens, (size_t)n * sizeof *block->tokens);

@@ -50,6 +50,10 @@ struct prefix_block *prefix_search(const struct prefix_block *parent, const tern
 // block makes room for it. NULL if all are in use or there is no memory.
 struct prefix_block *prefix_create(struct prefix *prefix, struct prefix_block *parent, int32_t index);
 
+// The same for a block that will be read from disk: its slab is whatever it was. prefix_clear() makes it zeros.
+struct prefix_block *prefix_create_unset(struct prefix *prefix, struct prefix_block *parent, int32_t index);
+void prefix_clear(const struct prefix *prefix, struct prefix_block *block);
+
 // A new block beside `source` with its first `n` positions. NULL as above.
 struct prefix_block *prefix_copy(struct prefix *prefix, struct prefix_block *source, int32_t n);
 

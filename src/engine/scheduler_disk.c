@@ -130,7 +130,7 @@ static int32_t count_stored(struct scheduler *s, const struct request *r, uint64
 
 static bool add_block(struct scheduler *s, struct request *r, struct run *run, struct prefix_block *parent)
 {
-    struct prefix_block *block = prefix_create(s->prefix, parent, r->slot->n_blocks);
+    struct prefix_block *block = prefix_create_unset(s->prefix, parent, r->slot->n_blocks);
     if (block == NULL) return false;
     const tern_token *tokens = r->tokens + (size_t)block->index * DEVICE_KV_BLOCK;
     prefix_expect(block, tokens, DEVICE_KV_BLOCK);
@@ -165,7 +165,10 @@ static void finish_run(struct scheduler *s, struct run *run)
 {
     for (int32_t i = 0; i < run->read.n; i++) {
         run->blocks[i]->loading = false;
-        if (i < run->read.n_good) run->blocks[i] = prefix_fill(s->prefix, run->blocks[i], DEVICE_KV_BLOCK);
+        if (i < run->read.n_good)
+            run->blocks[i] = prefix_fill(s->prefix, run->blocks[i], DEVICE_KV_BLOCK);
+        else
+            prefix_clear(s->prefix, run->blocks[i]);
     }
     for (int32_t i = run->read.n - 1; i >= 0; i--)
         prefix_release(s->prefix, run->blocks[i]);

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { N_REQUESTS = 40, MOST_PROMPT = 400, MOST_TOKENS = 90, N_TOP = 3 };
+enum { N_REQUESTS = 30, MOST_PROMPT = 400, MOST_TOKENS = 80, N_TOP = 3 };
 
 // What came back. Compared as bytes, so all of it is set.
 struct answer {

@@ -321,6 +321,17 @@ static void filters_are_asked_little(void **state)
     sampler_close(plain);
 }
 
+// Falls steeply at first, then slowly.
+static void fill_steep(float *logits, int n)
+{
+    uint32_t random = 3;
+    for (int i = 0; i < n; i++) {
+        random = random * 1664525u + 1013904223u;
+        float x = (float)(random >> 8) * 0x1p-24f;
+        logits[i] = 12 * x * x * x * x - 3;
+    }
+}
+
 // Where no top_k says how many tokens to rank, only as many are as it takes. The draws are those of ranking all, which
 // a top_k of the whole vocabulary does.
 static void ranking_few_draws_as_ranking_all(void **state)
@@ -329,15 +340,9 @@ static void ranking_few_draws_as_ranking_all(void **state)
     enum { N = 5000, DRAWS = 300 };
     static const struct {
         float temperature, top_p, min_p;
-    } settings[] = {{1, 1, 0}, {1, 0.9f, 0},      {1, 1, 0.02f}, {1, 0.99f, 0.001f},
-                    {3, 1, 0}, {3, 0.95f, 0.01f}, {0.3f, 1, 0}};
+    } settings[] = {{1, 0.9f, 0}, {1, 1, 0.02f}, {1, 0.99f, 0.001f}, {3, 0.95f, 0.01f}, {3, 0.95f, 0}, {0.3f, 1, 0}};
     static float logits[N];
-    uint32_t random = 3;
-    for (int i = 0; i < N; i++) {
-        random = random * 1664525u + 1013904223u;
-        float x = (float)(random >> 8) * 0x1p-24f;
-        logits[i] = 12 * x * x * x * x - 3;
-    }
+    fill_steep(logits, N);
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         tern_sampling options = plain_options();
         options.temperature = settings[i].temperature;
@@ -351,6 +356,32 @@ static void ranking_few_draws_as_ranking_all(void **state)
         sampler_close(few);
         sampler_close(all);
     }
+}
+
+// Without any truncation each token comes as often as it should, those behind the first ranks too: counted in groups of
+// 100 ids, for which there are draws enough.
+static void untruncated_frequencies_are_exact(void **state)
+{
+    (void)state;
+    enum { N = 5000, GROUP = 100, DRAWS = 40000 };
+    static float logits[N];
+    double expected[N / GROUP] = {0}, total = 0;
+    int count[N / GROUP] = {0};
+    fill_steep(logits, N);
+    for (int i = 0; i < N; i++)
+        total += exp((double)logits[i]);
+    for (int i = 0; i < N; i++)
+        expected[i / GROUP] += exp((double)logits[i]) / total;
+    tern_sampling options = plain_options();
+    struct sampler *sampler = open_sampler(&options, N);
+    for (int d = 0; d < DRAWS; d++)
+        count[sampler_sample(sampler, logits, NULL, 0) / GROUP]++;
+    for (int g = 0; g < N / GROUP; g++) {
+        double p = expected[g], deviation = sqrt(p * (1 - p) / DRAWS);
+        if (fabs((double)count[g] / DRAWS - p) > 5 * deviation)
+            fail_msg("group %d came %d times, expected %.1f", g, count[g], p * DRAWS);
+    }
+    sampler_close(sampler);
 }
 
 // Where any token may be drawn, only the likeliest are ranked; an allowed one may lie behind them.
@@ -423,6 +454,7 @@ int main(void)
         cmocka_unit_test(allowed_tokens_come_even_if_all_others_are_likelier),
         cmocka_unit_test(filters_are_asked_little),
         cmocka_unit_test(ranking_few_draws_as_ranking_all),
+        cmocka_unit_test(untruncated_frequencies_are_exact),
         cmocka_unit_test(filters_reach_the_tail),
         cmocka_unit_test(a_large_vocabulary_takes_little_time),
     };
