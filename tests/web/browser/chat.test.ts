@@ -96,6 +96,22 @@ describe('a chat', () => {
     expect(await chat.page.evaluate(() => navigator.clipboard.readText())).toMatch(/^def insertion_sort/);
   });
 
+  it('follows its end, until somebody scrolls up', async () => {
+    const chat = await openChat({ viewport: { width: 800, height: 300 } });
+    const fromEnd = () =>
+      chat.page.locator('.thread').evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight);
+    await chat.send('slow to follow');
+    await chat.page.getByText('word90').waitFor();
+    expect(await fromEnd()).toBeLessThan(60);
+    await chat.page.locator('.thread').hover();
+    await chat.page.mouse.wheel(0, -20);
+    await chat.page.getByText('word180').waitFor();
+    expect(await fromEnd()).toBeGreaterThan(60);
+    await chat.button('To the end').click();
+    expect(await fromEnd()).toBeLessThan(60);
+    await chat.button('Stop').click();
+  });
+
   it('leaves alone what is on the screen while more comes, and at the end', async () => {
     const chat = await openChat();
     await chat.send('long answer');

@@ -100,7 +100,7 @@ export class Chat {
 export async function openChat(options: BrowserContextOptions = {}, url = server.url): Promise<Chat> {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(20_000);
   watch(page, url);
   await page.goto(url);
   const chat = new Chat(page);

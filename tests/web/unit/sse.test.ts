@@ -7,7 +7,7 @@ const parse = (...pieces: string[]): string[] => {
 };
 
 const STREAM =
-  ': hello\r\n\r\ndata: {"a": 1}\n\nevent: x\rdata:two\rdata: lines\r\rid: 7\ndata\n\ndata: [DONE]\n\n';
+  ': hello\r\n\r\ndata: {"a": 1}\n\nevent: x\rdata:two\r\ndata: lines\r\rid: 7\ndata\n\ndata: [DONE]\n\n';
 const EVENTS = ['{"a": 1}', 'two\nlines', '', '[DONE]'];
 
 describe('server-sent events', () => {

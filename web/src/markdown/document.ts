@@ -11,6 +11,7 @@ export class MarkdownDocument {
   #settled = 0; // characters of the text, and
   #settledBlocks = 0; // children of the root, that are final
   #shown: string[] = []; // the HTML of each child, and what it was shown with
+  #tools = 0; // what there was to show it with
 
   constructor(root: HTMLElement) {
     this.#root = root;
@@ -18,7 +19,8 @@ export class MarkdownDocument {
 
   // `growing`: more is to come. Otherwise the text is parsed as a whole, and the last of it read as it stands.
   update(text: string, growing: boolean): void {
-    if (!growing) this.#settled = this.#settledBlocks = 0;
+    if (!growing || this.#tools !== tools.peek()) this.#settled = this.#settledBlocks = 0;
+    this.#tools = tools.peek();
     const rest = text.replaceAll(/\r\n?/g, '\n').slice(this.#settled);
     const source = growing ? tidyEnd(rest) : rest;
     const blocks = parseBlocks(source);
@@ -28,7 +30,7 @@ export class MarkdownDocument {
   }
 
   #show(index: number, block: Block): void {
-    const shown = /<pre|class="maths/.test(block.html) ? `${tools.peek()} ${block.html}` : block.html;
+    const shown = /<pre|class="maths/.test(block.html) ? `${this.#tools} ${block.html}` : block.html;
     if (this.#shown[index] === shown) return;
     this.#shown[index] = shown;
     const fragment = sanitise(block.html);

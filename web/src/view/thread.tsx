@@ -12,6 +12,7 @@ import { UserMessage } from './user_message.tsx';
 import { Welcome } from './welcome.tsx';
 
 const NEAR_END = 48; // pixels
+const AT_END = 4; // whoever scrolls up is not to be pulled back
 
 function useFollowing(scroller: RefObject<HTMLElement | null>, conversationId: string) {
   const atEnd = useSignal(true);
@@ -19,9 +20,13 @@ function useFollowing(scroller: RefObject<HTMLElement | null>, conversationId: s
     atEnd.value = true;
     if (scroller.current) scroller.current.scrollTop = scroller.current.scrollHeight;
   };
+  const lastTop = useRef(0);
   const onScroll = () => {
     const box = scroller.current;
-    if (box) atEnd.value = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_END;
+    if (!box) return;
+    const goesUp = box.scrollTop < lastTop.current;
+    lastTop.current = box.scrollTop;
+    atEnd.value = box.scrollHeight - box.scrollTop - box.clientHeight < (goesUp ? AT_END : NEAR_END);
   };
   useLayoutEffect(() => {
     const box = scroller.current;
