@@ -54,7 +54,10 @@ static tern_status forward(struct running *r, const tern_token *tokens, int n)
     TRY(kv_cache_open(&r->config, TERN_KV_F16, n, &cache));
     tern_status status = kv_cache_reserve(cache, n);
     for (int i = 0; i < n; i++)
-        rows[i] = (struct decoder_row){tokens[i], i, cache, r->logits + (size_t)i * (size_t)r->config.n_vocabulary};
+        rows[i] = (struct decoder_row){.token = tokens[i],
+                                       .position = i,
+                                       .cache = cache,
+                                       .logits = r->logits + (size_t)i * (size_t)r->config.n_vocabulary};
     if (status == TERN_OK) status = decoder_forward(r->decoder, rows, n);
     kv_cache_close(cache);
     return status;

@@ -87,7 +87,10 @@ static tern_status compute(const char *path, bool f32, const tern_token *tokens,
     *out = malloc((size_t)n * (size_t)config.n_vocabulary * sizeof **out);
     if (*out == NULL) return status_fail(TERN_NO_MEMORY, "no memory for %d rows of logits", n);
     for (int i = 0; i < n; i++)
-        rows[i] = (struct decoder_row){tokens[i], i, cache, *out + (size_t)i * (size_t)config.n_vocabulary};
+        rows[i] = (struct decoder_row){.token = tokens[i],
+                                       .position = i,
+                                       .cache = cache,
+                                       .logits = *out + (size_t)i * (size_t)config.n_vocabulary};
     TRY(decoder_forward(decoder, rows, n));
     kv_cache_close(cache);
     decoder_close(decoder);
