@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/constraint_product.h"
+#include "text/constraint_automaton.h"
 #include "text/constraint_regular.h"
 
 enum { MAX_NODES = 1 << 20 };

@@ -1,8 +1,8 @@
 // The texts of numbers between bounds, digit by digit.
 #include <string.h>
 
+#include "text/constraint_automaton.h"
 #include "text/constraint_decimal.h"
-#include "text/constraint_product.h"
 
 enum { INTEGER_DIGITS = 18, DOUBLE_DIGITS = 15, MAX_DIVISOR = 20000 };
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/constraint_product.h"
+#include "text/constraint_automaton.h"
 
 // ---- In the making --------------------------------------------------------------------------------------------------
 

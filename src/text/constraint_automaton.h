@@ -1,6 +1,6 @@
 // A deterministic automaton in the making: states get their edges in ascending order, one state after the other.
-#ifndef TEXT_CONSTRAINT_PRODUCT_H
-#define TEXT_CONSTRAINT_PRODUCT_H
+#ifndef TEXT_CONSTRAINT_AUTOMATON_H
+#define TEXT_CONSTRAINT_AUTOMATON_H
 
 #include "text/constraint_regular.h"
 
