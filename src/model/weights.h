@@ -31,9 +31,9 @@ struct weights {
 
 // Checks every tensor (presence, shape) before any work, then brings each to the device. The file must stay open as
 // long as the weights. Errors: BAD_FILE (missing or misshapen tensor), UNSUPPORTED (a tensor that this architecture
-// does not have in tern, or a shape that no tile holds), NO_MEMORY (also if the machine has too little by its own words,
-// before any weight is touched). progress(context, fraction) may be NULL; false
-// gives CANCELLED. Free with weights_free().
+// does not have in tern, or a shape that no tile holds), NO_MEMORY (also if the machine has too little by its own
+// words, before any weight is touched). progress(context, fraction) may be NULL; false gives CANCELLED. Free with
+// weights_free().
 tern_status weights_load(const struct gguf_file *file, const struct config *config, struct device *device,
                          bool (*progress)(void *context, float fraction), void *context, struct weights **out);
 void weights_free(struct weights *weights);
