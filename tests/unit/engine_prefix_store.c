@@ -1,5 +1,6 @@
 // Blocks in a folder: what is written is read, bit for bit, and nothing else is; bounds, broken files, a disk that
 // refuses, a process that is killed.
+// Labels: threads
 #include "engine/prefix_store.h"
 
 #include <setjmp.h>
