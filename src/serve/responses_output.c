@@ -1,5 +1,6 @@
 #include "serve/responses_output.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,12 @@ static json_t *echo(const json_t *root, const char *name, json_t *otherwise)
     return json_incref(value);
 }
 
+// A float's own digits and no more: 0.95, not 0.94999998807907104.
+static json_t *float_json(float value)
+{
+    return json_real(round((double)value * 1e6) / 1e6);
+}
+
 static void add_request(json_t *object, const struct generation_request *request)
 {
     const json_t *root = request->root;
@@ -149,8 +156,8 @@ static void add_request(json_t *object, const struct generation_request *request
     json_object_set_new(object, "metadata", echo(root, "metadata", json_object()));
     json_object_set_new(object, "parallel_tool_calls", echo(root, "parallel_tool_calls", json_true()));
     json_object_set_new(object, "reasoning", echo(root, "reasoning", json_pack("{s:n, s:n}", "effort", "summary")));
-    json_object_set_new(object, "temperature", json_real((double)request->sampling.temperature));
-    json_object_set_new(object, "top_p", json_real((double)request->sampling.top_p));
+    json_object_set_new(object, "temperature", float_json(request->sampling.temperature));
+    json_object_set_new(object, "top_p", float_json(request->sampling.top_p));
     json_object_set_new(object, "text", echo(root, "text", json_pack("{s:{s:s}}", "format", "type", "text")));
     json_object_set_new(object, "tool_choice", echo(root, "tool_choice", json_string("auto")));
     json_object_set_new(object, "tools", echo(root, "tools", json_array()));

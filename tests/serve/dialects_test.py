@@ -67,6 +67,7 @@ class Words(Dialect):
         self.assertEqual((body["tools"], body["tool_choice"], body["parallel_tool_calls"]), ([], "auto", True))
         self.assertEqual((body["text"], body["error"], body["incomplete_details"]), ({"format": {"type": "text"}}, None, None))
         self.assertEqual((body["store"], body["previous_response_id"]), (False, None))
+        self.assertEqual((body["temperature"], body["top_p"]), (0, 0.95))
         usage = body["usage"]
         self.assertEqual((usage["output_tokens"], usage["total_tokens"]), (9, usage["input_tokens"] + 9))
         self.assertEqual(usage["output_tokens_details"], {"reasoning_tokens": 0})
