@@ -28,6 +28,7 @@ struct cpu_features cpu_detect(void)
 #if defined(__x86_64__)
     __builtin_cpu_init();
     // The compiler's run-time asks XGETBV too: a feature counts only if the system saves its registers.
+    cpu.sse41 = __builtin_cpu_supports("sse4.1");
     cpu.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     cpu.avx512 = cpu.avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&

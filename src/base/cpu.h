@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 struct cpu_features {
+    bool sse41;
     bool avx2;   // with FMA and F16C, and the operating system saving the registers
     bool avx512; // F, BW, DQ, VL and VNNI, on top of avx2
     bool neon;   // AArch64: always

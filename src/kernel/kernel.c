@@ -5,6 +5,7 @@
 static const struct kernels *const tables[] = {
     &kernel_reference,
 #if defined(__x86_64__)
+    &kernel_sse41,
     &kernel_avx2,
     &kernel_avx512,
 #elif defined(__aarch64__)
@@ -25,6 +26,7 @@ const struct kernels *const *kernel_tables(int *count)
 // Whether this CPU has every instruction that the table uses.
 static bool table_runs(const struct kernels *table, const struct cpu_features *cpu)
 {
+    if (strcmp(table->name, "sse41") == 0) return cpu->sse41;
     if (strcmp(table->name, "avx2") == 0) return cpu->avx2;
     if (strcmp(table->name, "avx512") == 0) return cpu->avx512;
     if (strcmp(table->name, "neon") == 0) return cpu->neon;
@@ -43,7 +45,7 @@ const struct kernels *kernel_select(const struct cpu_features *cpu, const char *
 const char *kernel_names(void)
 {
 #if defined(__x86_64__)
-    return "reference, avx2, avx512";
+    return "reference, sse41, avx2, avx512";
 #elif defined(__aarch64__)
     return "reference, neon, dotprod, i8mm";
 #else
