@@ -81,8 +81,8 @@ const ANSWERS = {
     refuse: { status: 500, message: 'Something went wrong in the engine.' },
   }),
   long: () => ({
-    text: Array.from({ length: 60 }, () => markdown).join('\n\n'),
-    pause: 0,
+    text: Array.from({ length: 30 }, () => markdown).join('\n\n'),
+    pause: 2,
   }),
   again: (_rest, visit) => ({ text: `This is answer ${visit}.` }),
 };

@@ -115,18 +115,19 @@ describe('a chat', () => {
   it('leaves alone what is on the screen while more comes, and at the end', async () => {
     const chat = await openChat();
     await chat.send('long answer');
-    await chat.page.locator('.block').nth(120).waitFor();
-    await chat.page.locator('.katex').nth(60).waitFor();
+    await chat.page.locator('.block').nth(60).waitFor();
+    await chat.page.locator('.katex').nth(20).waitFor();
     await chat.page.evaluate(() => {
       const touched: string[] = [];
       Object.assign(window, { touched });
       const observer = new MutationObserver((changes) => touched.push(...changes.map(({ type }) => type)));
-      const blocks = [...document.querySelectorAll('.block')].slice(0, 80);
+      const blocks = [...document.querySelectorAll('.block')].slice(0, 40);
       for (const block of blocks)
         observer.observe(block, { childList: true, subtree: true, characterData: true });
     });
+    expect(await chat.button('Stop').isVisible()).toBe(true);
     await chat.answered();
-    expect(await chat.answers.last().locator('.code').count()).toBe(60);
+    expect(await chat.answers.last().locator('.code').count()).toBe(30);
     expect(await chat.page.evaluate(() => (window as unknown as { touched: string[] }).touched)).toEqual([]);
   }, 60_000);
 });

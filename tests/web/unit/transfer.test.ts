@@ -59,12 +59,14 @@ describe('conversations as a file', () => {
     expect(read?.title).toBe('');
   });
 
-  it('cannot reach the prototype', () => {
-    const text =
-      '{"format":"tern-conversations","version":1,"conversations":[{"leaf":"u","messages":' +
-      '{"u":{"role":"user"},"__proto__":{"role":"user","polluted":true}}}]}';
-    const [read] = fromJson(text);
-    expect(Object.keys(read?.messages ?? {})).toEqual(['u']);
-    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+  it('cannot reach what every object has', () => {
+    const messages = { u: { role: 'user', parent: 'constructor' }, v: { role: 'user', parent: 'u' } };
+    const [read] = fromJson(file([{ leaf: 'v', messages }]));
+    expect(read?.messages['u']?.parent).toBeNull();
+    expect(read?.messages['v']?.parent).toBe('u');
+    expect(() => fromJson(file([{ leaf: 'toString', messages }]))).toThrow('no conversation');
+    const text = file([{ leaf: 'u', messages }]).replace('"v"', '"__proto__"');
+    expect(Object.keys(fromJson(text)[0]?.messages ?? {})).toEqual(['u', '__proto__']);
+    expect(Object.getPrototypeOf(fromJson(text)[0]?.messages)).toBe(Object.prototype);
   });
 });

@@ -99,14 +99,21 @@ export function settingsIn(value: Json): Settings {
   };
 }
 
-function conversationIn(value: Json): Conversation | null {
-  const entries = Object.entries(asObject(value['messages'])).map(
-    ([id, message]) => [id, messageIn(id, asObject(message))] as const,
+// A parent that is not there would be looked for among what every object has.
+function messagesIn(value: Json): Record<string, Message> {
+  const read = Object.entries(value).map(([id, message]) => messageIn(id, asObject(message)));
+  const messages = read.filter((message) => message !== null);
+  const ids = new Set(messages.map(({ id }) => id));
+  const parentOf = ({ parent }: Message) => (parent !== null && ids.has(parent) ? parent : null);
+  return Object.fromEntries(
+    messages.map((message) => [message.id, { ...message, parent: parentOf(message) }]),
   );
-  const messages: Record<string, Message> = {};
-  for (const [id, message] of entries) if (message && id !== '__proto__') messages[id] = message;
+}
+
+function conversationIn(value: Json): Conversation | null {
+  const messages = messagesIn(asObject(value['messages']));
   const leaf = asString(value['leaf']);
-  if (!(leaf in messages)) return null;
+  if (!Object.hasOwn(messages, leaf)) return null;
   const now = Date.now();
   return {
     id: asString(value['id']) || newId(),
