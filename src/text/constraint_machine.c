@@ -355,48 +355,58 @@ static uint32_t round_count(const struct grammar_loop *loop, uint32_t count, uin
     return missing > 0 ? 0 : loop->min;
 }
 
-// The same stack of `from` (another machine or the same), in `m`; its counts rounded if length > 0.
-static tern_status copy_stack(struct machine *m, const struct machine *from, uint32_t stack, uint32_t length,
-                              uint32_t *out)
+// Stacks of `from` (another machine or the same one) in `m`.
+struct stack_copies {
+    struct machine *m;
+    const struct machine *from;
+    uint32_t *copies; // [n_stacks of from at the beginning] + 1; 0: not made yet
+    uint32_t *path;   // as many: what lies above a stack that was copied
+    uint32_t length;  // counts are rounded to this length; 0: they are kept
+};
+
+static tern_status begin_copies(struct stack_copies *c)
 {
-    uint32_t depth = 0, *path;
-    for (uint32_t s = stack; s != 0; s = from->stacks[s].below) {
-        depth++;
-    }
-    path = malloc((depth + 1) * sizeof *path);
-    if (!path) return no_memory();
-    for (uint32_t s = stack, i = depth; s != 0; s = from->stacks[s].below) {
-        path[--i] = s;
-    }
-    tern_status status = TERN_OK;
-    *out = 0;
-    for (uint32_t i = 0; i < depth && status == TERN_OK; i++) {
-        struct machine_stack s = from->stacks[path[i]];
-        const struct grammar_node *node = &m->g->nodes[s.node];
-        if (length > 0 && s.count != GRAMMAR_NONE) s.count = round_count(&m->g->loops[node->a], s.count, length);
-        status = push_stack(m, *out, s.node, s.count, out);
-    }
-    free(path);
-    return status;
+    c->copies = calloc(c->from->n_stacks * 2, sizeof *c->copies);
+    if (!c->copies) return no_memory();
+    c->path = c->copies + c->from->n_stacks;
+    c->copies[0] = 1; // the empty stack
+    return TERN_OK;
 }
 
-tern_status machine_round_counts(struct machine *m, uint32_t state, uint32_t length, uint32_t *out)
+// Each stack is copied once, however many stand on it.
+static tern_status copy_stack(struct stack_copies *c, uint32_t stack, uint32_t *out)
 {
-    struct machine_state from = m->states[state];
-    bool counts = false;
+    size_t n_path = 0;
+    for (; !c->copies[stack]; stack = c->from->stacks[stack].below) {
+        c->path[n_path++] = stack;
+    }
+    *out = c->copies[stack] - 1;
+    while (n_path > 0) {
+        uint32_t next = c->path[--n_path];
+        struct machine_stack s = c->from->stacks[next];
+        const struct grammar_node *node = &c->m->g->nodes[s.node];
+        if (c->length > 0 && s.count != GRAMMAR_NONE)
+            s.count = round_count(&c->m->g->loops[node->a], s.count, c->length);
+        TRY(push_stack(c->m, *out, s.node, s.count, out));
+        c->copies[next] = *out + 1;
+    }
+    return TERN_OK;
+}
+
+// The state with its stacks copied. Different places may have become the same.
+static tern_status copy_state(struct stack_copies *c, uint32_t state, uint32_t *out)
+{
+    struct machine *m = c->m;
+    struct machine_state from = c->from->states[state];
     start_search(m);
     m->accepts = from.accepts;
     for (uint32_t i = 0; i < from.count; i++) {
-        uint64_t place = m->places[from.first + i];
-        uint32_t stack = (uint32_t)place;
-        if (m->stacks[stack].counts) {
-            counts = true;
-            TRY(copy_stack(m, m, stack, length, &stack));
-        }
+        uint64_t place = c->from->places[from.first + i];
+        uint32_t stack;
+        TRY(copy_stack(c, (uint32_t)place, &stack));
         TRY(add_place(&m->found, &m->n_found, &m->found_room, (place >> 32) << 32 | stack));
     }
-    if (!counts) return *out = state, TERN_OK;
-    qsort(m->found, m->n_found, sizeof *m->found, compare_places);
+    if (m->n_found > 1) qsort(m->found, m->n_found, sizeof *m->found, compare_places);
     size_t unique = 0;
     for (size_t i = 0; i < m->n_found; i++) {
         if (i == 0 || m->found[i] != m->found[unique - 1]) m->found[unique++] = m->found[i];
@@ -405,27 +415,40 @@ tern_status machine_round_counts(struct machine *m, uint32_t state, uint32_t len
     return enter_state(m, out);
 }
 
-static tern_status copy_state(struct machine *m, const struct machine *old, uint32_t *state)
+static bool has_counts(const struct machine *m, uint32_t state)
 {
-    struct machine_state from = old->states[*state];
-    TRY(enter_first(m));
-    start_search(m);
-    m->accepts = from.accepts;
-    for (uint32_t i = 0; i < from.count; i++) {
-        uint64_t place = old->places[from.first + i];
-        uint32_t stack;
-        TRY(copy_stack(m, old, (uint32_t)place, 0, &stack));
-        TRY(add_place(&m->found, &m->n_found, &m->found_room, (place >> 32) << 32 | stack));
+    struct machine_state s = m->states[state];
+    for (uint32_t i = 0; i < s.count; i++) {
+        if (m->stacks[(uint32_t)m->places[s.first + i]].counts) return true;
     }
-    if (m->n_found > 1) qsort(m->found, m->n_found, sizeof *m->found, compare_places);
-    return enter_state(m, state);
+    return false;
+}
+
+tern_status machine_round_counts(struct machine *m, uint32_t state, uint32_t length, uint32_t *out)
+{
+    struct stack_copies copies = {.m = m, .from = m, .length = length};
+    if (!has_counts(m, state)) return *out = state, TERN_OK;
+    tern_status status = begin_copies(&copies);
+    if (status == TERN_OK) status = copy_state(&copies, state, out);
+    free(copies.copies);
+    return status;
+}
+
+static tern_status move_state(struct machine *to, const struct machine *from, uint32_t *state)
+{
+    struct stack_copies copies = {.m = to, .from = from};
+    tern_status status = enter_first(to);
+    if (status == TERN_OK) status = begin_copies(&copies);
+    if (status == TERN_OK) status = copy_state(&copies, *state, state);
+    free(copies.copies);
+    return status;
 }
 
 tern_status machine_forget(struct machine *m, uint32_t *state)
 {
     struct machine fresh = {.g = m->g, .max_states = m->max_states};
     uint32_t kept = *state;
-    tern_status status = copy_state(&fresh, m, &kept);
+    tern_status status = move_state(&fresh, m, &kept);
     if (status != TERN_OK) {
         machine_free(&fresh);
         return status;

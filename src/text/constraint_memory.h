@@ -15,7 +15,7 @@ struct arena {
     size_t effort; // steps taken, see arena_charge()
 };
 
-enum { ARENA_LIMIT = 256 << 20, ARENA_EFFORT = 30000000 };
+enum { ARENA_LIMIT = 128 << 20, ARENA_EFFORT = 30000000 };
 
 // Zeroed bytes, aligned for anything. Errors: NO_MEMORY, LIMIT.
 tern_status arena_alloc(struct arena *arena, size_t count, size_t size, void *out);
