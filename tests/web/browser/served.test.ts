@@ -7,8 +7,8 @@ import { openChat, useBrowser } from './harness.ts';
 const { TERN, MODEL } = process.env;
 
 // Starts `tern serve` at a free port and returns its address.
-function serve(program: string, model: string): Promise<[ChildProcess, string]> {
-  const server = spawn(program, ['serve', model, '--port', '0', '-c', '2048'], {
+function serve(...options: string[]): Promise<[ChildProcess, string]> {
+  const server = spawn(TERN ?? '', ['serve', MODEL ?? '', '--port', '0', '-c', '2048', ...options], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   return new Promise((resolve, reject) => {
@@ -23,17 +23,31 @@ function serve(program: string, model: string): Promise<[ChildProcess, string]> 
   });
 }
 
+function end(server: ChildProcess): void {
+  server.removeAllListeners('exit');
+  server.kill();
+}
+
 describe.skipIf(!TERN || !MODEL)('served by tern', () => {
   useBrowser();
   let server: ChildProcess;
   let url: string;
   beforeAll(async () => {
-    [server, url] = await serve(TERN ?? '', MODEL ?? '');
+    [server, url] = await serve();
   });
-  afterAll(() => {
-    server.removeAllListeners('exit');
-    server.kill();
-  });
+  afterAll(() => end(server));
+
+  it('with a key, lets in whom the browser has asked for it', async () => {
+    const [locked, address] = await serve('--api-key', 'secret');
+    expect((await fetch(address)).status).toBe(401);
+    const chat = await openChat({ httpCredentials: { username: 'me', password: 'secret' } }, address);
+    await chat.page.locator('.model').waitFor();
+    await chat.button('Settings of this chat').click();
+    await chat.page.getByLabel('Longest answer').fill('20');
+    await chat.page.keyboard.press('Escape');
+    expect(await chat.ask('Say hello.')).not.toBe('');
+    end(locked);
+  }, 90_000);
 
   it('answers, counts, stops, goes on, regenerates and remembers', async () => {
     const chat = await openChat({}, url);
