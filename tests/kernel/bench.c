@@ -176,22 +176,22 @@ static void bench_product(struct bench *b, enum dtype type, bool f32, int64_t ro
 
 static void bench_products(struct bench *b)
 {
-    static const enum dtype tiles[] = {DTYPE_PQ2_0, DTYPE_Q1_0};
+    static const enum dtype tiles[] = {DTYPE_PTQ1_0, DTYPE_Q1_0}; // trits without the code that no model has
     static const int64_t shapes[][2] = {{2048, 2048}, {6144, 2048}, {2048, 6144}};
-    static const int64_t tokens[] = {1, 2, 4, 8, 9, 16, 17, 32, 33, 128};
-    static const enum dtype dense[] = {DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_F16,
-                                       DTYPE_BF16, DTYPE_F32,  DTYPE_Q4_K, DTYPE_Q6_K};
+    static const int64_t tokens[] = {1, 2, 4, 6, 8, 9, 16, 17, 32, 33, 48, 128};
+    static const enum dtype dense[] = {DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_F16, DTYPE_BF16,
+                                       DTYPE_F32,  DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K};
     for (size_t i = 0; i < sizeof tiles / sizeof tiles[0]; i++)
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
             for (size_t t = 0; t < sizeof tokens / sizeof tokens[0]; t++)
                 if (s == 0 || tokens[t] == 1 || tokens[t] >= 32)
                     bench_product(b, tiles[i], false, shapes[s][0], shapes[s][1], tokens[t]);
     for (int64_t t = 1; t <= 32; t *= 32) {
-        bench_product(b, DTYPE_PQ2_0, true, 2048, 2048, t);
+        bench_product(b, DTYPE_PTQ1_0, true, 2048, 2048, t);
         bench_product(b, DTYPE_Q1_0, true, 2048, 2048, t);
     }
     for (size_t i = 0; i < sizeof dense / sizeof dense[0]; i++)
-        for (int64_t t = 1; t <= 32; t *= 32)
+        for (int64_t t = 1; t <= 48; t += 47)
             bench_product(b, dense[i], false, 2048, 2048, t);
 }
 

@@ -1,12 +1,12 @@
 // Attention over one block of keys in AVX-512: lanes are keys for the scores and head elements for the values. Up to
-// four queries share every load and conversion of keys and values.
+// six queries share every load and conversion of keys and values.
 #ifndef KERNEL_X86_AVX512_ATTEND_H
 #define KERNEL_X86_AVX512_ATTEND_H
 
 #include "kernel/kv_block.h"
 #include "kernel/x86/avx512_vector.h"
 
-enum { KEY_VECTORS = ATTENTION_BLOCK / 16, QUERY_BLOCK = 4, VALUE_VECTORS = 4 };
+enum { KEY_VECTORS = ATTENTION_BLOCK / 16, QUERY_BLOCK = 6, VALUE_VECTORS = 4 };
 
 // Some queries of a block and what is known of them.
 struct query_batch {
@@ -89,28 +89,51 @@ SPECIALISE void batch_scores(struct query_batch *batch, tern_kv_type type, int n
                          _mm512_mul_ps(_mm512_set1_ps(block->scale), score[i]));
 }
 
-// Scores to probabilities, 0 where not visible; moves the query's maximum and sum on.
-static void query_softmax(struct query_batch *batch, int i)
+// The new maximum of a query that sees something.
+SPECIALISE float query_max(const struct query_batch *batch, int i)
 {
-    const struct attention_block *block = batch->block;
-    const int64_t query = batch->first + i;
-    const int32_t visible = block->visible[query];
-    batch->correction[i] = 1.0f;
-    if (visible == 0) return;
-    float *p = batch->p[i];
-    __m512 most = _mm512_set1_ps(block->max[query]), lanes = _mm512_setzero_ps();
+    const int32_t visible = batch->block->visible[batch->first + i];
+    const float *score = batch->p[i];
+    __m512 most = _mm512_set1_ps(batch->block->max[batch->first + i]);
     for (int v = 0; 16 * v < visible; v++)
-        most = _mm512_mask_max_ps(most, first_lanes(visible - 16 * v), most, _mm512_loadu_ps(p + 16 * v));
-    float max = _mm512_reduce_max_ps(most) + 0.0f; // -0 becomes +0
+        most = _mm512_mask_max_ps(most, first_lanes(visible - 16 * v), most, _mm512_loadu_ps(score + 16 * v));
+    return _mm512_reduce_max_ps(most) + 0.0f; // -0 becomes +0
+}
+
+// Scores to probabilities, 0 where not visible; returns the lanes of their sum.
+SPECIALISE __m512 query_softmax(struct query_batch *batch, int i, float max)
+{
+    const int32_t visible = batch->block->visible[batch->first + i];
+    float *p = batch->p[i];
+    __m512 lanes = _mm512_setzero_ps();
     for (int v = 0; 16 * v < visible; v++) {
         __m512 e = vector_exp(_mm512_sub_ps(_mm512_loadu_ps(p + 16 * v), _mm512_set1_ps(max)));
         e = _mm512_maskz_mov_ps(first_lanes(visible - 16 * v), e);
         lanes = _mm512_add_ps(lanes, e);
         _mm512_storeu_ps(p + 16 * v, e);
     }
-    batch->correction[i] = kernel_expf(block->max[query] - max);
-    block->sum[query] = __builtin_fmaf(block->sum[query], batch->correction[i], vector_tree16(lanes));
-    block->max[query] = max;
+    return lanes;
+}
+
+// Moves the maxima and sums of n queries on. What their sums so far are multiplied by is computed for all at once.
+SPECIALISE void batch_softmax(struct query_batch *batch, int n)
+{
+    const struct attention_block *block = batch->block;
+    float max[16] = {0}, moved[16] = {0}, correction[16];
+    for (int i = 0; i < n; i++) {
+        if (block->visible[batch->first + i] == 0) continue; // moved by 0: multiplied by 1
+        max[i] = query_max(batch, i);
+        moved[i] = block->max[batch->first + i] - max[i];
+    }
+    _mm512_storeu_ps(correction, vector_exp(_mm512_loadu_ps(moved)));
+    for (int i = 0; i < n; i++) {
+        const int64_t query = batch->first + i;
+        batch->correction[i] = correction[i];
+        if (block->visible[query] == 0) continue;
+        float sum = vector_tree16(query_softmax(batch, i, max[i]));
+        block->sum[query] = __builtin_fmaf(block->sum[query], correction[i], sum);
+        block->max[query] = max[i];
+    }
 }
 
 // Adds key j to the sums of n queries: elements d .. d + 16 * n_vectors, or those of them that `mask` has.
@@ -175,8 +198,7 @@ SPECIALISE void attend_batch(struct query_batch *batch, tern_kv_type type, int n
 {
     const int64_t head_size = batch->block->head_size;
     batch_scores(batch, type, n);
-    for (int i = 0; i < n; i++)
-        query_softmax(batch, i);
+    batch_softmax(batch, n);
     int64_t d = 0;
     for (; d + 16 * VALUE_VECTORS <= head_size; d += 16 * VALUE_VECTORS)
         sum_values(batch, type, n, d, VALUE_VECTORS, 0xffff);
@@ -198,6 +220,12 @@ SPECIALISE void attend_type(const struct attention_block *block, tern_kv_type ty
             break;
         case 3:
             attend_batch(&batch, type, 3);
+            break;
+        case 4:
+            attend_batch(&batch, type, 4);
+            break;
+        case 5:
+            attend_batch(&batch, type, 5);
             break;
         default:
             attend_batch(&batch, type, QUERY_BLOCK);
