@@ -92,6 +92,7 @@ struct http_server {
     bool loopback;   // all sockets are this machine's own
 
     atomic_bool refusing, closing;
+    bool stopped;
     atomic_int n_requests;
     atomic_ullong body_bytes; // of all requests in progress
 

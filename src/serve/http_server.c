@@ -442,15 +442,22 @@ static void give_up_all(struct http_server *http)
     pthread_mutex_unlock(&http->mutex);
 }
 
-void http_server_close(struct http_server *http)
+void http_server_stop(struct http_server *http)
 {
-    if (http == NULL) return;
+    if (http == NULL || http->stopped) return;
+    http->stopped = true;
     http_server_refuse(http);
     atomic_store(&http->closing, true);
     give_up_all(http);
     monitor_stop(http);
     for (int i = 0; i < http->n_daemons; i++)
         MHD_stop_daemon(http->daemons[i]);
+}
+
+void http_server_close(struct http_server *http)
+{
+    if (http == NULL) return;
+    http_server_stop(http);
     free(http->unix_path);
     pthread_cond_destroy(&http->changed);
     pthread_mutex_destroy(&http->mutex);

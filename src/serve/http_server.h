@@ -40,7 +40,10 @@ void http_server_refuse(struct http_server *http);
 int http_server_requests(struct http_server *http);    // in progress: read completely, not answered completely
 int http_server_connections(struct http_server *http); // open
 
-// Breaks off what is in progress and closes everything. NULL is fine.
+// Breaks off what is in progress and closes all connections. NULL is fine.
+void http_server_stop(struct http_server *http);
+
+// Once nobody has an exchange any more. NULL is fine.
 void http_server_close(struct http_server *http);
 
 #endif

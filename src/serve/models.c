@@ -270,7 +270,7 @@ static bool is_used(const struct models *models)
     return used;
 }
 
-void models_close(struct models *models)
+void models_stop(struct models *models)
 {
     if (models == NULL) return;
     pthread_mutex_lock(&models->mutex);
@@ -278,12 +278,22 @@ void models_close(struct models *models)
     pthread_cond_broadcast(&models->changed);
     pthread_mutex_unlock(&models->mutex);
     if (models->running) pthread_join(models->thread, NULL);
+    models->running = false;
     pthread_mutex_lock(&models->mutex);
     while (is_used(models))
         pthread_cond_wait(&models->changed, &models->mutex);
+    for (size_t i = 0; i < models->n_entries; i++)
+        models->entries[i].state = MODELS_UNLOADED;
     pthread_mutex_unlock(&models->mutex);
-    for (size_t i = 0; i < models->n_entries; i++) {
+    for (size_t i = 0; i < models->n_entries; i++)
         close_served(&models->entries[i].served);
+}
+
+void models_close(struct models *models)
+{
+    if (models == NULL) return;
+    models_stop(models);
+    for (size_t i = 0; i < models->n_entries; i++) {
         free((char *)(uintptr_t)models->entries[i].source.name);
         free((char *)(uintptr_t)models->entries[i].source.path);
     }

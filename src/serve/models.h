@@ -43,8 +43,10 @@ struct served_model {
 // Starts the thread, and loading of the first model. The workers run what waited for a model. Errors: NO_MEMORY, IO.
 tern_status models_open(const struct models_options *options, const struct log *log, struct workers *workers,
                         struct models **out);
-// Waits until every model was given back: whoever has one must be made to end before. NULL is fine.
-void models_close(struct models *models);
+// Unloads all, once every model was given back: whoever has one must be made to end before. From then on there are
+// none: asking is answered with 503. NULL is fine.
+void models_stop(struct models *models);
+void models_close(struct models *models); // NULL is fine
 
 // Somebody who waits for a model; stands in what waits.
 struct models_waiter {

@@ -47,10 +47,12 @@ void server_close(struct server *server)
 {
     if (server == NULL) return;
     // In this order: whoever is answered is told that it is over, gives back its model, and is done.
-    http_server_close(server->http);
-    models_close(server->models);
+    http_server_stop(server->http);
+    models_stop(server->models);
     workers_close(server->workers);
     workers_close(server->writer);
+    models_close(server->models);
+    http_server_close(server->http);
     metrics_close(server->metrics);
     free(server);
 }
