@@ -1,108 +1,16 @@
 // /v1/completions: https://platform.openai.com/docs/api-reference/completions
 #include "serve/answer.h"
-#include "serve/chat_request.h"
-#include "serve/field.h"
+#include "serve/completions_request.h"
 #include "serve/route.h"
 #include "serve/server.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_MAX_TOKENS = 16 }; // OpenAI's
-
 struct completion {
-    struct chat_options options;
-    bool echo;
+    struct completion_options options;
     char id[48];
 };
-
-// ---- The request ----------------------------------------------------------------------------------------------------
-
-static bool fail_memory(const struct fields *f)
-{
-    return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
-}
-
-static bool read_tokens(const struct fields *f, const json_t *list, struct generation_prompt *prompt)
-{
-    size_t index;
-    const json_t *item;
-    prompt->tokens = calloc(json_array_size(list) + 1, sizeof *prompt->tokens);
-    if (prompt->tokens == NULL) return fail_memory(f);
-    json_array_foreach(list, index, item)
-    {
-        json_int_t id = json_integer_value(item);
-        if (!json_is_integer(item) || id < 0 || id > INT32_MAX)
-            return field_fail(f, "prompt", "entry %zu is no token id", index);
-        prompt->tokens[prompt->n_tokens++] = (tern_token)id;
-    }
-    return true;
-}
-
-static bool read_prompt(const struct fields *f, const json_t *value, struct generation_prompt *prompt)
-{
-    prompt->text = json_string_value(value);
-    if (prompt->text != NULL) return true;
-    if (json_is_array(value)) return read_tokens(f, value, prompt);
-    return field_fail(f, "prompt", "expected a string, an array of strings, of token ids, or of arrays of token ids");
-}
-
-// "a text", ["texts", "to continue"], [1, 2, 3], [[1, 2], [3]]
-static bool read_prompts(const struct fields *f, struct generation_request *request)
-{
-    const json_t *value = json_object_get(f->object, "prompt");
-    if (value == NULL || json_is_null(value)) return field_fail(f, "prompt", "it is missing");
-    bool is_one = !json_is_array(value) || json_is_number(json_array_get(value, 0));
-    size_t count = is_one ? 1 : json_array_size(value);
-    if (count == 0) return field_fail(f, "prompt", "it is empty");
-    if (count * (size_t)request->n > GENERATION_MAX_CHOICES)
-        return field_fail(f, "prompt", "%zu prompts and n %d are more than %d answers", count, request->n,
-                          GENERATION_MAX_CHOICES);
-    request->prompts = calloc(count, sizeof *request->prompts);
-    if (request->prompts == NULL) return fail_memory(f);
-    for (size_t i = 0; i < count; i++) {
-        request->n_prompts++;
-        if (!read_prompt(f, is_one ? value : json_array_get(value, i), &request->prompts[i])) return false;
-    }
-    return true;
-}
-
-static bool read_options(const struct fields *f, struct generation_request *request, struct completion *completion)
-{
-    int logprobs = -1, best_of = 0;
-    const char *suffix = NULL, *grammar = NULL, *user = NULL;
-    request->max_tokens = DEFAULT_MAX_TOKENS;
-    if (!field_text(f, "model", &request->model) || !field_int(f, "n", 1, GENERATION_MAX_CHOICES, &request->n) ||
-        !field_int(f, "best_of", 1, GENERATION_MAX_CHOICES, &best_of) ||
-        !field_int(f, "max_tokens", -1, INT32_MAX, &request->max_tokens) ||
-        !field_int(f, "logprobs", 0, SCHEDULER_MAX_TOP, &logprobs) || !field_bool(f, "echo", &completion->echo) ||
-        !field_text(f, "suffix", &suffix) || !field_text(f, "grammar", &grammar) ||
-        !field_bool(f, "ignore_eos", &request->ignore_end) || !field_text(f, "user", &user))
-        return false;
-    if (request->max_tokens == 0) return field_fail(f, "max_tokens", "expected 1 or more, or -1 for no bound");
-    if (best_of > request->n) return field_fail(f, "best_of", "answers beyond n are not supported");
-    if (suffix != NULL && suffix[0] != '\0') return field_fail(f, "suffix", "inserting text is not supported");
-    if (completion->echo && logprobs >= 0)
-        return field_fail(f, "echo", "logprobs of the prompt are not supported: leave out echo or logprobs");
-    request->n_logprobs = logprobs;
-    completion->options.logprobs = logprobs >= 0;
-    if (grammar != NULL) {
-        request->format = FORMAT_GRAMMAR;
-        request->format_text = grammar;
-        request->format_param = "grammar";
-    }
-    return true;
-}
-
-static bool read_request(const struct fields *f, struct generation_request *request, struct completion *completion)
-{
-    if (!read_options(f, request, completion) || !read_prompts(f, request) || !generation_read_sampling(f, request) ||
-        !chat_request_read_stream(f, &completion->options))
-        return false;
-    if (completion->echo && request->prompts[0].text == NULL)
-        return field_fail(f, "echo", "it needs prompts that are text");
-    return true;
-}
 
 // ---- The answer -----------------------------------------------------------------------------------------------------
 
@@ -136,7 +44,7 @@ static json_t *logprobs(const struct completion *completion, const struct genera
 static const char *echoed(const struct completion *completion, const struct generation *g, int index)
 {
     const struct generation_request *request = generation_request(g);
-    return completion->echo ? request->prompts[index / request->n].text : "";
+    return completion->options.echo ? request->prompts[index / request->n].text : "";
 }
 
 static json_t *choice_object(const struct generation_choice *choice, json_t *text, json_t *token_logprobs,
@@ -181,7 +89,8 @@ static void write_chunk(const struct completion *completion, const struct genera
     json_t *choices = json_array();
     if (choice != NULL) json_array_append_new(choices, choice);
     json_t *chunk = answer_object(completion, g, choices);
-    if (completion->options.include_usage) json_object_set_new(chunk, "usage", usage != NULL ? usage : json_null());
+    if (completion->options.stream.include_usage)
+        json_object_set_new(chunk, "usage", usage != NULL ? usage : json_null());
     exchange_write_event(generation_exchange(g), NULL, chunk);
 }
 
@@ -189,7 +98,7 @@ static void begin_stream(const struct completion *completion, const struct gener
 {
     const struct generation_choice *choice;
     exchange_begin_stream(generation_exchange(g));
-    for (size_t i = 0; completion->echo && (choice = generation_choice(g, i)) != NULL; i++)
+    for (size_t i = 0; completion->options.echo && (choice = generation_choice(g, i)) != NULL; i++)
         write_chunk(completion, g,
                     choice_object(choice, json_string(echoed(completion, g, choice->index)), json_null(), NULL), NULL);
 }
@@ -216,7 +125,7 @@ static void stream_event(const struct completion *completion, const struct gener
                     NULL);
         break;
     case GENERATION_END:
-        if (completion->options.include_usage) write_chunk(completion, g, NULL, answer_usage(event->usage));
+        if (completion->options.stream.include_usage) write_chunk(completion, g, NULL, answer_usage(event->usage));
         exchange_write(generation_exchange(g), done, sizeof done - 1);
         exchange_end(generation_exchange(g));
         break;
@@ -230,7 +139,7 @@ static void on_event(void *context, const struct generation *g, const struct gen
     const struct completion *completion = context;
     if (event->kind == GENERATION_ERROR)
         exchange_fail(generation_exchange(g), event->error);
-    else if (completion->options.stream)
+    else if (completion->options.stream.stream)
         stream_event(completion, g, event);
     else if (event->kind == GENERATION_END)
         answer_whole(completion, g, event->usage);
@@ -249,7 +158,7 @@ void completions_handle(struct server *server, struct exchange *exchange)
     fine = fine && field_open_body(http->body, http->body_length, &root, &error);
     if (fine) generation_request_init(server, &request, root);
     const struct fields fields = {.object = root, .error = &error};
-    if (!fine || !read_request(&fields, &request, completion)) {
+    if (!fine || !completions_read_request(&fields, &request, &completion->options)) {
         exchange_fail(exchange, &error);
         generation_request_free(&request);
         free(completion);
