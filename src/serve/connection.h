@@ -48,6 +48,7 @@ struct exchange {
     size_t body_charge;     // of http->body_bytes
     uint64_t n_received;    // of the body, kept or not
     struct api_error early; // found before the request was read: the answer, once it is
+    bool complete;          // it was read
     double started;         // seconds, model_clock()
 
     pthread_mutex_t mutex;             // of all below
@@ -86,6 +87,7 @@ struct http_server {
     struct server *server;
     struct http_server_options options;
     struct MHD_Daemon *daemons[HTTP_MAX_LISTENERS];
+    MHD_socket sockets[HTTP_MAX_LISTENERS]; // of the daemons, once they no longer listen
     int n_daemons;
     int port;
     char *unix_path; // to be removed at the end
@@ -114,8 +116,9 @@ void exchange_resume(struct exchange *exchange);
 void exchange_give_up(struct exchange *exchange);
 // A comment in a stream that was silent for so many seconds, so that nobody in between thinks the connection is dead.
 void exchange_beat(struct exchange *exchange, double now, double seconds);
-// Sends what is there, MHD_queue_response(). With exchange->mutex.
-enum MHD_Result exchange_send(struct exchange *exchange);
+// The answer as libmicrohttpd wants it; NULL without memory. With exchange->mutex; it must be queued without: its own
+// mutex is taken before that one when a stream is read.
+struct MHD_Response *exchange_make_response(struct exchange *exchange);
 
 // ---- monitor.c ------------------------------------------------------------------------------------------------------
 

@@ -400,12 +400,9 @@ static void add_headers(struct exchange *e, struct MHD_Response *response)
     add_cors(e, response);
 }
 
-enum MHD_Result exchange_send(struct exchange *e)
+struct MHD_Response *exchange_make_response(struct exchange *e)
 {
     struct MHD_Response *response = make_response(e);
-    if (response == NULL) return MHD_NO;
-    add_headers(e, response);
-    enum MHD_Result queued = MHD_queue_response(e->connection, (unsigned)e->status, response);
-    MHD_destroy_response(response);
-    return queued;
+    if (response != NULL) add_headers(e, response);
+    return response;
 }

@@ -183,13 +183,33 @@ static bool may_swallow(const struct exchange *e)
     return length <= SWALLOWED * e->http->options.max_body;
 }
 
+// Sends the answer, or sleeps until there is one.
+static enum MHD_Result send_or_sleep(struct exchange *e)
+{
+    struct MHD_Response *response = NULL;
+    enum MHD_Result result = MHD_NO;
+    pthread_mutex_lock(&e->mutex);
+    struct MHD_Connection *connection = e->connection;
+    bool lost = e->gone || atomic_load(&e->http->closing);
+    if (!lost && e->phase > EXCHANGE_WAITING) {
+        response = exchange_make_response(e);
+    } else if (!lost) {
+        e->suspended = true;
+        MHD_suspend_connection(connection);
+        result = MHD_YES;
+    }
+    unsigned status = (unsigned)e->status;
+    pthread_mutex_unlock(&e->mutex);
+    if (response == NULL) return result;
+    result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
 static enum MHD_Result answer_error(struct exchange *e, const struct api_error *error)
 {
     exchange_fail(e, error);
-    pthread_mutex_lock(&e->mutex);
-    enum MHD_Result queued = exchange_send(e);
-    pthread_mutex_unlock(&e->mutex);
-    return queued;
+    return send_or_sleep(e);
 }
 
 static enum MHD_Result begin_request(struct http_server *http, struct MHD_Connection *connection, const char *path,
@@ -245,51 +265,25 @@ static enum MHD_Result answer_preflight(struct exchange *e)
     struct buffer nothing = {0};
     snprintf(e->allowed, sizeof e->allowed, "GET, HEAD, POST, OPTIONS");
     exchange_answer(e, 204, "", &nothing);
-    pthread_mutex_lock(&e->mutex);
-    enum MHD_Result queued = exchange_send(e);
-    pthread_mutex_unlock(&e->mutex);
-    return queued;
-}
-
-// Sends the answer, or sleeps until there is one. With the mutex.
-static enum MHD_Result send_or_sleep(struct exchange *e)
-{
-    if (e->gone || atomic_load(&e->http->closing)) return MHD_NO;
-    if (e->phase > EXCHANGE_WAITING) return exchange_send(e);
-    e->suspended = true;
-    MHD_suspend_connection(e->connection);
-    return MHD_YES;
-}
-
-// libmicrohttpd asks again because the connection was resumed.
-static enum MHD_Result continue_request(struct exchange *e)
-{
-    pthread_mutex_lock(&e->mutex);
-    enum MHD_Result result = send_or_sleep(e);
-    pthread_mutex_unlock(&e->mutex);
-    return result;
+    return send_or_sleep(e);
 }
 
 static enum MHD_Result run_handler(struct exchange *e)
 {
     exchange_hold(e);
     e->work.run = handle_request;
-    if (e->route->fast) {
+    if (e->route->fast)
         handle_request(&e->work);
-        return continue_request(e);
-    }
-    // The answer may be there before the connection sleeps: both are done under the mutex.
-    pthread_mutex_lock(&e->mutex);
-    workers_submit(e->http->server->workers, &e->work);
-    enum MHD_Result result = send_or_sleep(e);
-    pthread_mutex_unlock(&e->mutex);
-    return result;
+    else
+        workers_submit(e->http->server->workers, &e->work); // the answer may be there before the connection sleeps
+    return send_or_sleep(e);
 }
 
 // The request is complete: its handler's turn.
 static enum MHD_Result start_request(struct exchange *e, struct MHD_Connection *connection)
 {
     connection_note_body(connection, 0, true);
+    e->complete = true;
     if (e->early.status != 0) return answer_error(e, &e->early);
     if (is_preflight(e)) return answer_preflight(e);
     if (e->body.length > 0) {
@@ -308,8 +302,8 @@ static enum MHD_Result handle_access(void *context, struct MHD_Connection *conne
     struct exchange *e = *request;
     if (e == NULL) return begin_request(context, connection, path, method, request);
     if (*length > 0) return take_body(e, connection, data, length);
-    if (e->phase == EXCHANGE_READING) return start_request(e, connection);
-    return continue_request(e);
+    if (!e->complete) return start_request(e, connection);
+    return send_or_sleep(e); // libmicrohttpd asks again because the connection was resumed
 }
 
 static void finish_request(void *context, struct MHD_Connection *connection, void **request,
@@ -427,8 +421,9 @@ void http_server_refuse(struct http_server *http)
 {
     if (atomic_exchange(&http->refusing, true)) return;
     for (int i = 0; i < http->n_daemons; i++) {
-        MHD_socket fd = MHD_quiesce_daemon(http->daemons[i]);
-        if (fd != MHD_INVALID_SOCKET) close(fd);
+        http->sockets[i] = MHD_quiesce_daemon(http->daemons[i]);
+        // Closed when the library's thread, which may be about to look at it, has ended.
+        if (http->sockets[i] != MHD_INVALID_SOCKET) shutdown(http->sockets[i], SHUT_RDWR);
     }
     if (http->unix_path != NULL) unlink(http->unix_path);
 }
@@ -450,8 +445,10 @@ void http_server_stop(struct http_server *http)
     atomic_store(&http->closing, true);
     give_up_all(http);
     monitor_stop(http);
-    for (int i = 0; i < http->n_daemons; i++)
+    for (int i = 0; i < http->n_daemons; i++) {
         MHD_stop_daemon(http->daemons[i]);
+        if (http->sockets[i] != MHD_INVALID_SOCKET) close(http->sockets[i]);
+    }
 }
 
 void http_server_close(struct http_server *http)

@@ -95,8 +95,10 @@ class Server:
     def __exit__(self, *_):
         code = self.stop()
         text = "".join(self.log)
-        if code != self.expect or "Sanitizer" in text or "runtime error" in text:
-            raise RuntimeError(f"tern serve ended with {code}, expected {self.expect}:\n{text[-6000:]}")
+        found = re.search(r"={5,}\n.*Sanitizer|runtime error", text)
+        if code != self.expect or found:
+            told = text[found.start():][:6000] if found else text[-6000:]
+            raise RuntimeError(f"tern serve ended with {code}, expected {self.expect}:\n{told}")
 
     def stop(self, number=signal.SIGTERM):
         if self.process.poll() is None:
