@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-// How long a client that left may go unnoticed, and how exactly deadlines are kept.
+// How long a client that left may go unnoticed while it waits for an answer, and while it has none to wait for.
 enum { WATCH_MILLISECONDS = 50, IDLE_MILLISECONDS = 500 };
 
 #ifndef POLLRDHUP
@@ -21,9 +21,10 @@ struct watched {
 };
 
 struct watch {
-    struct watched *list; // [count]
+    struct watched *list; // [count] those that wait for an answer
     struct pollfd *polls; // [count]
     size_t count, capacity;
+    double last_idle; // when the others were looked at too: seconds, model_clock()
 };
 
 static bool reserve(struct watch *watch, size_t count)
@@ -46,16 +47,35 @@ static bool is_suspended(struct exchange *exchange)
     return suspended;
 }
 
-// Ends connections whose time is over and lists those that wait for an answer. With http->mutex.
+static bool is_at_end(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+// libmicrohttpd 0.9.75 waits for edges, and overlooks an end that came together with the last bytes before it: all that
+// was sent is read, no request is complete, and the rest will not come.
+static bool is_over(const struct connection *c, double now, bool look)
+{
+    return now > c->deadline || (look && is_at_end(c->fd));
+}
+
+// Ends connections on which no request will come any more, and lists those that wait for an answer. With http->mutex.
 static void look_at_connections(struct http_server *http, struct watch *watch)
 {
     double now = model_clock();
-    watch->count = 0;
+    bool idle_too = (now - watch->last_idle) * 1000 >= IDLE_MILLISECONDS;
     bool room = reserve(watch, (size_t)http->n_connections);
+    watch->count = 0;
+    if (idle_too) watch->last_idle = now;
     for (struct connection *c = http->connections; c != NULL; c = c->next) {
-        if (c->reading && now > c->deadline) shutdown(c->fd, SHUT_RDWR); // libmicrohttpd sees it end, and closes it
-        if (c->exchange != NULL && !c->reading) exchange_beat(c->exchange, now, http->options.heartbeat);
-        if (!room || c->reading || c->exchange == NULL || !is_suspended(c->exchange)) continue;
+        if (c->reading) {
+            if (is_over(c, now, idle_too)) shutdown(c->fd, SHUT_RDWR); // libmicrohttpd sees that, and closes it
+            continue;
+        }
+        if (c->exchange == NULL) continue;
+        exchange_beat(c->exchange, now, http->options.heartbeat);
+        if (!room || !is_suspended(c->exchange)) continue;
         watch->polls[watch->count] = (struct pollfd){.fd = c->fd, .events = POLLIN | POLLRDHUP};
         watch->list[watch->count++] = (struct watched){exchange_hold(c->exchange), c->fd};
     }
@@ -63,9 +83,8 @@ static void look_at_connections(struct http_server *http, struct watch *watch)
 
 static bool is_hung_up(const struct pollfd *poll)
 {
-    char byte;
     if (poll->revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) return true;
-    return (poll->revents & POLLIN) && recv(poll->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return (poll->revents & POLLIN) && is_at_end(poll->fd);
 }
 
 // A connection may have ended since it was listed, and its number be another's now: giving up an exchange that has no

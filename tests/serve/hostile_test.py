@@ -166,6 +166,15 @@ class Hostile(unittest.TestCase):
 
     # ---- Gone ---------------------------------------------------------------------------------------------------------
 
+    def test_who_goes_before_the_end_of_the_request(self):
+        server = self.serve("chain.gguf")
+        for begun in (b"", b"\r\n", POST, POST + b"Content-Length: 1000\r\n\r\n{"):
+            for _ in range(20):
+                connection = server.socket()
+                connection.sendall(begun)
+                connection.close()
+        server.until(lambda: server.metric("tern_connections") <= 2, 5, "connections of clients that left stay open")
+
     def test_who_goes_mid_stream(self):
         server = self.serve("endless.gguf", "--parallel", "2")
         connections = [server.begin_stream(max_tokens=19000) for _ in range(2)]
