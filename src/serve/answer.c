@@ -1,7 +1,5 @@
 #include "serve/answer.h"
 
-#include "text/utf8.h"
-
 json_t *answer_usage(const struct generation_usage *u)
 {
     return json_pack("{s:i, s:i, s:i, s:{s:i}, s:{s:i}}", "prompt_tokens", (int)u->prompt_tokens, "completion_tokens",
@@ -20,17 +18,6 @@ const char *answer_finish(enum generation_finish finish)
     default:
         return "stop";
     }
-}
-
-json_t *answer_text(const char *bytes, size_t length)
-{
-    struct utf8_stream stream = {0};
-    struct buffer text = {0};
-    json_t *value = NULL;
-    if (utf8_stream_push(&stream, bytes, length, &text) == TERN_OK && utf8_stream_finish(&stream, &text) == TERN_OK)
-        value = json_stringn(text.length > 0 ? text.data : "", text.length);
-    buffer_free(&text);
-    return value;
 }
 
 json_t *answer_buffer(const struct buffer *buffer)

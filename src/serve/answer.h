@@ -3,15 +3,13 @@
 #define SERVE_ANSWER_H
 
 #include "serve/generation.h"
+#include "serve/json_text.h"
 
 // {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details": {"cached_tokens"},
 // "completion_tokens_details": {"reasoning_tokens"}}
 json_t *answer_usage(const struct generation_usage *usage);
 
 const char *answer_finish(enum generation_finish finish); // "stop", "length", "tool_calls"
-
-// A text that may be part of a character: broken bytes become U+FFFD.
-json_t *answer_text(const char *bytes, size_t length);
 
 // A buffer's text; "" for an empty one.
 json_t *answer_buffer(const struct buffer *buffer);

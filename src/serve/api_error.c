@@ -1,5 +1,7 @@
 #include "serve/api_error.h"
 
+#include "serve/json_text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,26 +22,12 @@ static const char *type_of(int status)
     }
 }
 
-// vsnprintf() may cut a character in two, and JSON takes whole ones only.
-static void drop_cut_character(char *text)
-{
-    size_t length = strlen(text), start = length;
-    while (start > 0 && ((unsigned char)text[start - 1] & 0xC0u) == 0x80)
-        start--;
-    if (start == 0) return;
-    unsigned char lead = (unsigned char)text[start - 1];
-    size_t wanted = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
-    if (length - (start - 1) < wanted) text[start - 1] = '\0';
-}
-
 static void fill(struct api_error *error, int status, const char *param, const char *code, const char *format,
                  va_list arguments)
 {
     *error = (struct api_error){.status = status, .type = type_of(status), .code = code};
     if (param != NULL) snprintf(error->param, sizeof error->param, "%s", param);
     vsnprintf(error->message, sizeof error->message, format, arguments);
-    drop_cut_character(error->param);
-    drop_cut_character(error->message);
 }
 
 bool api_error_invalid(struct api_error *error, const char *param, const char *code, const char *format, ...)
@@ -80,13 +68,14 @@ bool api_error_from_status(struct api_error *error, tern_status status, const ch
     }
 }
 
+// Messages are cut to their length, maybe in the middle of a character.
 static json_t *text_or_null(const char *text)
 {
-    return text == NULL || text[0] == '\0' ? json_null() : json_string(text);
+    return text == NULL || text[0] == '\0' ? json_null() : json_text(text, strlen(text));
 }
 
 json_t *api_error_json(const struct api_error *error)
 {
-    return json_pack("{s:{s:s, s:s, s:o, s:o}}", "error", "message", error->message, "type", error->type, "param",
-                     text_or_null(error->param), "code", text_or_null(error->code));
+    return json_pack("{s:{s:o, s:s, s:o, s:o}}", "error", "message", text_or_null(error->message), "type", error->type,
+                     "param", text_or_null(error->param), "code", text_or_null(error->code));
 }

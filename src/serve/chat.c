@@ -23,7 +23,7 @@ static json_t *token_entry(const struct generation *g, const struct scheduler_lo
         json_array_append_new(numbers, json_integer((unsigned char)bytes[i]));
     // A token that cannot come has -infinity, which JSON has not.
     double value = (double)logprob->logprob < -9999 ? -9999 : (double)logprob->logprob;
-    return json_pack("{s:o, s:f, s:o}", "token", answer_text(bytes, length), "logprob", value, "bytes", numbers);
+    return json_pack("{s:o, s:f, s:o}", "token", json_text(bytes, length), "logprob", value, "bytes", numbers);
 }
 
 static json_t *logprob_entry(const struct generation *g, const struct generation_logprob *logprob)

@@ -23,14 +23,14 @@ static json_t *logprobs(const struct completion *completion, const struct genera
     for (size_t i = 0; i < count; i++) {
         size_t length = 0;
         const char *bytes = generation_token_bytes(g, list[i].drawn.token, &length);
-        json_array_append_new(tokens, answer_text(bytes, length));
+        json_array_append_new(tokens, json_text(bytes, length));
         json_array_append_new(values, json_real((double)list[i].drawn.logprob));
         json_array_append_new(offsets, json_integer((json_int_t)offset));
         json_t *top = json_object();
         for (int32_t k = 0; k < list[i].n_top; k++) {
             size_t n = 0;
             const char *other = generation_token_bytes(g, list[i].top[k].token, &n);
-            json_t *name = answer_text(other, n);
+            json_t *name = json_text(other, n);
             json_object_set_new(top, json_string_value(name), json_real((double)list[i].top[k].logprob));
             json_decref(name);
         }

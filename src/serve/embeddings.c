@@ -102,6 +102,10 @@ static bool read_input(const struct fields *f, struct embedding *e, const json_t
     struct input *input = &e->inputs[e->n_inputs++];
     const char *text = json_string_value(value);
     input->embedding = e;
+    if (text != NULL && json_string_length(value) > e->model->max_text) {
+        return field_fail(f, "input", "%zu bytes cannot fit the context of %d tokens", json_string_length(value),
+                          (int)e->model->context);
+    }
     if (text != NULL) {
         tern_status status = tern_tokenize(e->model->model, text, json_string_length(value), TERN_TOKENIZE_BOS,
                                            &input->tokens, &input->n_tokens);

@@ -5,9 +5,32 @@
 #include <stdio.h>
 #include <string.h>
 
+// A parsed object takes a hundred times the memory of "{}," and a number ten times that of "1,".
+static bool is_small(const char *body, size_t length)
+{
+    size_t n_containers = 0, n_values = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < length; i++) {
+        if (in_string && body[i] == '\\')
+            i++;
+        else if (body[i] == '"')
+            in_string = !in_string;
+        else if (!in_string) {
+            n_containers += body[i] == '{' || body[i] == '[';
+            n_values += body[i] == ',';
+        }
+    }
+    return n_containers <= FIELD_MAX_CONTAINERS && n_values <= FIELD_MAX_VALUES;
+}
+
 bool field_open_body(const char *body, size_t length, json_t **root, struct api_error *error)
 {
     json_error_t why;
+    *root = NULL;
+    if (!is_small(body, length))
+        return api_error_invalid(error, NULL, "invalid_json",
+                                 "the body has more than %d objects and arrays, or more than %d values",
+                                 FIELD_MAX_CONTAINERS, FIELD_MAX_VALUES);
     *root = json_loadb(body, length, 0, &why);
     if (*root == NULL)
         return api_error_invalid(error, NULL, "invalid_json", "the body is no valid JSON: line %d, column %d: %s",

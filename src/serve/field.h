@@ -5,6 +5,8 @@
 
 #include "serve/api_error.h"
 
+enum { FIELD_MAX_CONTAINERS = 200000, FIELD_MAX_VALUES = 2000000 }; // of a body
+
 // An object and where it stands: "" for the request itself, "messages[2]." for one of its parts.
 struct fields {
     const json_t *object; // borrowed, and so is all that is read from it
@@ -12,7 +14,8 @@ struct fields {
     struct api_error *error;
 };
 
-// The request's body as JSON object: UTF-8, without U+0000, no deeper than jansson's bound (2048). *root is the
+// The request's body as JSON object: UTF-8, without U+0000, no deeper than jansson's bound (2048), no more values than
+// fit into some hundred megabytes. *root is the
 // caller's reference; also NULL after an error.
 bool field_open_body(const char *body, size_t length, json_t **root, struct api_error *error);
 

@@ -165,6 +165,10 @@ static bool tokenize(struct generation *g, const char *text, size_t length, unsi
 {
     tern_token *tokens = NULL;
     size_t count = 0;
+    if (length > g->model->max_text)
+        return api_error_invalid(&g->error, param, "context_length_exceeded",
+                                 "%s: %zu bytes cannot fit the context of %d tokens", param, length,
+                                 (int)g->model->context);
     tern_status status = tern_tokenize(g->model->model, text, length, flags, &tokens, &count);
     if (status != TERN_OK) return fail(g, status, param);
     return add_prompt(g, tokens, count, param);

@@ -42,8 +42,8 @@ static const char *error_type(int status)
 
 json_t *messages_error_json(const struct api_error *error)
 {
-    return json_pack("{s:s, s:{s:s, s:s}}", "type", "error", "error", "type", error_type(error->status), "message",
-                     error->message);
+    return json_pack("{s:s, s:{s:s, s:o}}", "type", "error", "error", "type", error_type(error->status), "message",
+                     json_text(error->message, strlen(error->message)));
 }
 
 // ---- Pieces of the answer -------------------------------------------------------------------------------------------

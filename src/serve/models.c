@@ -62,6 +62,15 @@ static bool note_progress(void *context, float fraction)
     return options->progress == NULL || options->progress(options->progress_context, fraction);
 }
 
+// The context full of the vocabulary's longest token.
+static size_t longest_text(const struct served_model *served)
+{
+    size_t longest = 1, length;
+    for (int32_t token = 0; token < tern_model_vocabulary(served->model); token++)
+        if (tern_token_text(served->model, token, &length) != NULL && length > longest) longest = length;
+    return longest * (size_t)served->context;
+}
+
 static tern_status open_served(struct models *models, const struct entry *entry, struct served_model *served)
 {
     struct scheduler_options options = models->options.scheduler;
@@ -80,6 +89,7 @@ static tern_status open_served(struct models *models, const struct entry *entry,
     scheduler_get_stats(served->scheduler, &stats);
     served->context = stats.context;
     served->width = served->model->config.width;
+    served->max_text = longest_text(served);
     served->name = entry->source.name;
     served->created = entry->created;
     make_fingerprint(served);

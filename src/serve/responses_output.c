@@ -104,7 +104,7 @@ static json_t *token_json(const struct generation *generation, const struct sche
 {
     size_t length = 0;
     const char *bytes = generation_token_bytes(generation, logprob->token, &length);
-    return json_pack("{s:o, s:o, s:f}", "token", answer_text(bytes, length), "bytes", bytes_json(bytes, length),
+    return json_pack("{s:o, s:o, s:f}", "token", json_text(bytes, length), "bytes", bytes_json(bytes, length),
                      "logprob", (double)logprob->logprob);
 }
 

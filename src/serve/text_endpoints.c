@@ -105,7 +105,11 @@ static json_t *tokenize(const struct fields *f, struct server *server, const str
         api_error_from_status(f->error, status, "content");
         return NULL;
     }
-    json_t *body = list_tokens(model, tokens, count, pieces);
+    json_t *body = NULL;
+    if (count > FIELD_MAX_VALUES)
+        field_fail(f, "content", "%zu tokens, at most %d are told", count, FIELD_MAX_VALUES);
+    else
+        body = list_tokens(model, tokens, count, pieces);
     tern_free(tokens);
     return body;
 }
@@ -141,7 +145,7 @@ static json_t *detokenize(const struct fields *f, struct server *server, const s
     }
     json_t *body = NULL;
     if (fine) {
-        json_t *text = answer_text(bytes.length > 0 ? bytes.data : "", bytes.length);
+        json_t *text = json_text(bytes.length > 0 ? bytes.data : "", bytes.length);
         body = json_pack("{s:O, s:o}", "content", text, "prompt", text);
     }
     buffer_free(&bytes);

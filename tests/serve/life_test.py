@@ -235,10 +235,12 @@ class Running(unittest.TestCase):
         with Server(TERN, Models.get(), "chain.gguf", "--log-format", "json") as server:
             server.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}]}, X_Request_Id="mine-1")
             server.get("/nothing%0a{%22forged%22:1}")
+            self.assertEqual(server.get("/%ff%fe", X_Request_Id="mine-3").status, 404)
         lines = [json.loads(line) for line in server.log]
         (asked,) = [line for line in lines if line.get("id") == "mine-1"]
         self.assertEqual((asked["path"], asked["status"], asked["model"]), ("/v1/chat/completions", 200, "chain"))
         self.assertGreater(asked["prompt_tokens"], 10)
+        self.assertEqual([line["path"] for line in lines if line.get("id") == "mine-3"], ["/\ufffd\ufffd"])
         self.assertFalse([line for line in lines if "forged" in line])
 
     def test_text_log(self):
