@@ -68,8 +68,8 @@ static const struct option options_serve[] = {
     {OPTION_CHOICE, "--kv-type", LOADING_KV_TYPES, AT(kv_type),
      .help = "how keys and values are kept, default f16; q8_0 takes 53 % of its memory, q4_0 28 %, and both round"},
     {OPTION_TEXT, "--kv-memory", "SIZE", AT(kv_memory),
-     .help = "memory for keys and values, of answers in progress and of prompts remembered (4G); default, and at "
-             "least: one full context"},
+     .help = "memory for keys and values, of answers in progress and of prompts remembered (4G); default: a "
+             "quarter of what is available; at least one full context"},
     {OPTION_TEXT, "--cache-dir", "FOLDER", AT(cache_dir),
      .help = "remember prompts here too, across restarts; default: nowhere"},
     {OPTION_TEXT, "--cache-dir-size", "SIZE", AT(cache_dir_size), .help = "most bytes there, default 8G"},

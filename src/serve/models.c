@@ -1,5 +1,7 @@
 #include "serve/models.h"
 
+#include "base/machine.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +73,9 @@ static size_t longest_text(const struct served_model *served)
     return longest * (size_t)served->context;
 }
 
+// Of the memory that a loaded model leaves, the part that its prompts may take unless somebody says how much.
+enum { KV_SHARE = 4 };
+
 static tern_status open_served(struct models *models, const struct entry *entry, struct served_model *served)
 {
     struct scheduler_options options = models->options.scheduler;
@@ -79,6 +84,7 @@ static tern_status open_served(struct models *models, const struct entry *entry,
     model_options.progress = note_progress;
     model_options.progress_context = models;
     TRY(tern_model_open(entry->source.path, &model_options, &served->model));
+    if (options.kv_bytes == 0) options.kv_bytes = machine_memory("").available / KV_SHARE;
     TRY(scheduler_open(served->model, &options, &served->scheduler));
     TRY(constraint_vocabulary_open(served->model->tokenizer, &served->vocabulary));
     struct gguf_string source = {0};
