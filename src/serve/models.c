@@ -13,6 +13,7 @@ struct entry {
     enum models_state state;
     struct served_model served;
     int users;
+    bool leaving;       // to be unloaded once nobody uses it
     uint64_t bytes;     // of its file
     int64_t created;    // of its file
     uint64_t last_used; // by models->uses
@@ -118,39 +119,59 @@ static void look_at_file(struct entry *entry)
     entry->created = (int64_t)status.st_mtime;
 }
 
-// What is loaded besides `entry`; *idle becomes the least recently used of those that nobody uses.
-static uint64_t loaded_bytes(struct models *models, const struct entry *entry, struct entry **idle)
+// What is loaded besides `entry`; *victim becomes the least recently used of those.
+static uint64_t loaded_bytes(struct models *models, const struct entry *entry, struct entry **victim)
 {
     uint64_t bytes = 0;
-    *idle = NULL;
+    *victim = NULL;
     for (size_t i = 0; i < models->n_entries; i++) {
         struct entry *e = &models->entries[i];
         if (e == entry || e->state != MODELS_READY) continue;
         bytes += e->bytes;
-        if (e->users == 0 && (*idle == NULL || e->last_used < (*idle)->last_used)) *idle = e;
+        if (*victim == NULL || e->last_used < (*victim)->last_used) *victim = e;
     }
     return bytes;
 }
 
-// Unloads others until `entry` fits, waiting for them to be free. With the mutex.
+// With the mutex.
+static void want(struct models *models, struct entry *entry)
+{
+    struct entry **last = &models->wanted;
+    entry->state = MODELS_LOADING;
+    while (*last != NULL)
+        last = &(*last)->next_wanted;
+    *last = entry;
+    pthread_cond_broadcast(&models->changed);
+}
+
+// With the mutex, which is given up meanwhile. Who asked for it since it was to go waits until it is back.
+static void unload(struct models *models, struct entry *entry)
+{
+    struct served_model served = entry->served;
+    entry->served = (struct served_model){0};
+    entry->leaving = false;
+    entry->state = MODELS_UNLOADED;
+    if (entry->waiters != NULL) want(models, entry);
+    pthread_mutex_unlock(&models->mutex);
+    log_say(models->log, "unloading %s", entry->source.name);
+    close_served(&served);
+    pthread_mutex_lock(&models->mutex);
+}
+
+// Unloads others until `entry` fits, waiting for them to be free: from then on they take no requests, or those that are
+// always in use would never go. With the mutex.
 static void make_room(struct models *models, const struct entry *entry)
 {
-    struct entry *idle;
+    struct entry *victim;
     uint64_t bytes;
     if (models->options.memory == 0) return;
-    while ((bytes = loaded_bytes(models, entry, &idle)) > 0 && bytes + entry->bytes > models->options.memory &&
+    while ((bytes = loaded_bytes(models, entry, &victim)) > 0 && bytes + entry->bytes > models->options.memory &&
            !models->closing) {
-        if (idle == NULL) {
+        victim->leaving = true;
+        if (victim->users > 0)
             pthread_cond_wait(&models->changed, &models->mutex);
-            continue;
-        }
-        struct served_model served = idle->served;
-        idle->served = (struct served_model){0};
-        idle->state = MODELS_UNLOADED;
-        pthread_mutex_unlock(&models->mutex);
-        log_say(models->log, "unloading %s", idle->source.name);
-        close_served(&served);
-        pthread_mutex_lock(&models->mutex);
+        else
+            unload(models, victim);
     }
 }
 
@@ -221,17 +242,6 @@ static void *load_models(void *context)
     }
     pthread_mutex_unlock(&models->mutex);
     return NULL;
-}
-
-// With the mutex.
-static void want(struct models *models, struct entry *entry)
-{
-    struct entry **last = &models->wanted;
-    entry->state = MODELS_LOADING;
-    while (*last != NULL)
-        last = &(*last)->next_wanted;
-    *last = entry;
-    pthread_cond_broadcast(&models->changed);
 }
 
 // ---- Opening and closing --------------------------------------------------------------------------------------------
@@ -335,7 +345,7 @@ static bool ask(struct models *models, struct entry *entry, struct models_waiter
         api_error_status(&waiter->error, 503, "stopping", "the server is stopping");
         return true;
     }
-    if (entry->state == MODELS_READY) {
+    if (entry->state == MODELS_READY && !entry->leaving) {
         entry->users++;
         entry->last_used = ++models->uses;
         waiter->model = &entry->served;
@@ -346,7 +356,7 @@ static bool ask(struct models *models, struct entry *entry, struct models_waiter
         waiter->error.retry_after = 5;
         return true;
     }
-    if (entry->state != MODELS_LOADING) want(models, entry);
+    if (entry->state == MODELS_UNLOADED || entry->state == MODELS_FAILED) want(models, entry);
     struct models_waiter **last = &entry->waiters;
     while (*last != NULL)
         last = &(*last)->next;

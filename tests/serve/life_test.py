@@ -13,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -130,6 +131,26 @@ class Loading(unittest.TestCase):
             self.assertIn(b"[DONE]", read_stream_until_done(stream))
             self.assertEqual(server.chat(model="chain").status, 200)
             self.assertEqual(states(), ["loaded", "unloaded"])
+
+    def test_memory_is_shared_fairly(self):
+        # One model is always in use; who asks for the other is answered all the same, and so is everybody else.
+        with Server(TERN, Models.get(), "chain.gguf", "endless.gguf", "--models-memory", "1K") as server:
+            end, failures = threading.Event(), []
+
+            def keep_busy():
+                while not end.is_set():
+                    answer = server.chat(model="chain")
+                    if answer.status != 200: failures.append(answer.body)
+
+            clients = [threading.Thread(target=keep_busy) for _ in range(4)]
+            for client in clients:
+                client.start()
+            for _ in range(3):
+                self.assertEqual(server.chat(model="endless", max_tokens=4).status, 200)
+            end.set()
+            for client in clients:
+                client.join()
+            self.assertEqual(failures, [])
 
     def test_templates(self):
         with Server(TERN, Models.get(), "raw.gguf") as server:
