@@ -115,7 +115,7 @@ class Client(threading.Thread):
 
 
 def main():
-    with Server(TERN, Models.get(), "chain.gguf", "--parallel", "8", "--queue", "16") as server:
+    with Server(TERN, Models.get(), "chain.gguf", "--parallel", "8", "--queue", "16", "--kv-memory", "8M") as server:
         start = time.monotonic()
         clients = [Client(server, number, start + SECONDS) for number in range(CLIENTS)]
         for client in clients:
