@@ -14,7 +14,7 @@ import sys
 import time
 import unittest
 
-from server import SLOW, Models, Server
+from server import SLOW, Models, Server, read_all
 
 TERN = os.path.abspath(sys.argv.pop(1))
 SENTENCE = "I am a very tiny model \u2713."
@@ -25,17 +25,6 @@ MIB = 1 << 20
 def chat_bytes(**fields):
     body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "temperature": 0, **fields}).encode()
     return POST + b"Content-Length: %d\r\n\r\n" % len(body) + body
-
-
-def read_all(connection):
-    data = b""
-    try:
-        while piece := connection.recv(65536):
-            data += piece
-    except ConnectionResetError:
-        pass
-    connection.close()
-    return data
 
 
 class Hostile(unittest.TestCase):

@@ -17,7 +17,7 @@ import threading
 import time
 import unittest
 
-from server import SLOW, Answer, Models, Server
+from server import SLOW, Answer, Models, Server, read_all
 
 TERN = os.path.abspath(sys.argv.pop(1))
 SENTENCE = "I am a very tiny model \u2713."
@@ -25,17 +25,6 @@ SENTENCE = "I am a very tiny model \u2713."
 
 def path(name):
     return os.path.join(Models.get(), name)
-
-
-def read_stream(connection):
-    data = b""
-    try:
-        while piece := connection.recv(65536):
-            data += piece
-    except ConnectionResetError:
-        pass
-    connection.close()
-    return data
 
 
 class Stopping(unittest.TestCase):
@@ -59,7 +48,7 @@ class Stopping(unittest.TestCase):
                 self.assertEqual(Answer(idle.getresponse()).status, 503)
             except (ConnectionError, http.client.RemoteDisconnected):
                 pass  # it was faster
-            data = read_stream(stream)
+            data = read_all(stream)
             self.assertTrue(data.endswith(b"0\r\n\r\n"), data[-60:])
             self.assertIn(b"data: [DONE]", data[-60:])
             self.assertEqual(server.process.wait(20 * SLOW), 0)
@@ -75,7 +64,7 @@ class Stopping(unittest.TestCase):
                     server.process.send_signal(signal.SIGINT)
                 self.assertEqual(server.process.wait(20 * SLOW), 0)
                 self.assertLess(time.monotonic() - start, 8 * SLOW)
-                read_stream(stream)
+                read_all(stream)
 
     def test_waiting_requests(self):
         # What is in the queue when the server is made to stop is broken off, not forgotten.
@@ -84,7 +73,7 @@ class Stopping(unittest.TestCase):
             server.process.send_signal(signal.SIGTERM)
             self.assertEqual(server.process.wait(20 * SLOW), 0)
             for stream in streams:
-                read_stream(stream)
+                read_all(stream)
 
 
 class Loading(unittest.TestCase):
@@ -185,7 +174,7 @@ class Listening(unittest.TestCase):
                 connection = socket.socket(socket.AF_UNIX)
                 connection.connect(where)
                 connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                self.assertTrue(read_stream(connection).startswith(b"HTTP/1.1 200"))
+                self.assertTrue(read_all(connection).startswith(b"HTTP/1.1 200"))
                 self.assertEqual(os.stat(where).st_mode & 0o777, 0o660)
                 server.process.kill()
             self.assertTrue(os.path.exists(where))
@@ -273,16 +262,16 @@ class Running(unittest.TestCase):
         self.assertIn("status=404", lines[0])
 
     def test_quiet_line(self):
-        # A comment now and then, so that nobody in between thinks that the connection is dead.
+        # A comment now and then, so that nobody in between thinks that the connection is dead. One answer before the
+        # last takes most of a second on a fast machine.
         with Server(TERN, Models.get(), "endless.gguf", "--parallel", "1", "--heartbeat", "1") as server:
-            first = server.begin_stream(max_tokens=19900, temperature=0, logprobs=True, top_logprobs=20)
-            second = server.begin_stream(max_tokens=10, temperature=0)
-            end, data = time.monotonic() + 20 * SLOW, b""
-            while b":\n\n" not in data and time.monotonic() < end:
-                data += second.recv(65536)
+            before = [server.ask_stream(max_tokens=19900, logprobs=True, top_logprobs=20) for _ in range(12)]
+            last, data = server.ask_stream(max_tokens=10), b""
+            while b":\n\n" not in data and b"[DONE]" not in data:
+                data += last.recv(65536)
             self.assertIn(b":\n\n", data)
-            first.close()
-            second.close()
+            for stream in (*before, last):
+                stream.close()
 
 
 if __name__ == "__main__":

@@ -50,6 +50,18 @@ class Answer:
         return self.json()["error"]
 
 
+def read_all(connection):
+    """What comes until the other side is done; then the connection is closed."""
+    data = b""
+    try:
+        while piece := connection.recv(65536):
+            data += piece
+    except ConnectionResetError:
+        pass
+    connection.close()
+    return data
+
+
 class Server:
     """`with Server(tern, folder, "chain.gguf", "--parallel", "2") as server: server.post("/tokenize", {...})`"""
 
@@ -158,12 +170,17 @@ class Server:
     def socket(self):
         return socket.create_connection((self.host, self.port), timeout=60 * SLOW)
 
-    def begin_stream(self, **fields):
-        """A socket on which an answer streams; its first bytes are read."""
+    def ask_stream(self, **fields):
+        """A socket on which an answer will stream; nothing of it is read."""
         body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "stream": True, **fields}).encode()
         connection = self.socket()
         connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) +
                            body)
+        return connection
+
+    def begin_stream(self, **fields):
+        """A socket on which an answer streams; its first bytes are read."""
+        connection = self.ask_stream(**fields)
         first = connection.recv(4096)
         assert first.startswith(b"HTTP/1.1 200"), first
         return connection
