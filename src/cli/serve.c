@@ -6,6 +6,7 @@
 #include "cli/loading.h"
 #include "cli/model_name.h"
 
+#include "format/gguf.h"
 #include "serve/server.h"
 
 #include <ctype.h>
@@ -228,6 +229,16 @@ static int take_models(const struct serve_options *o, const struct arguments *wo
     return code;
 }
 
+// A first model that is no model is told before the server says where it listens. Loading finds what else is wrong.
+static int look_at_first(const struct models_options *models)
+{
+    struct gguf_file *file;
+    if (gguf_open(models->sources[0].path, &file) != TERN_OK)
+        return terminal_error(EXIT_FAILED, "%s", tern_last_error());
+    gguf_close(file);
+    return EXIT_OK;
+}
+
 static void free_models(struct models_options *models)
 {
     for (size_t i = 0; i < models->n_sources; i++) {
@@ -375,6 +386,7 @@ static int with_options(const struct serve_options *o, const struct arguments *w
     int code = take_sizes(o, &options);
     if (code == EXIT_OK) code = take_keys(o, &options);
     if (code == EXIT_OK) code = take_models(o, words, &options.models);
+    if (code == EXIT_OK) code = look_at_first(&options.models);
     if (code == EXIT_OK) code = with_tls(o, &options);
     free_models(&options.models);
     access_free(&options.keys);

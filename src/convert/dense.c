@@ -4,11 +4,6 @@
 
 enum { BLOCK = 32 }; // elements of Q8_0 and Q4_0
 
-bool dense_can_pack(enum dtype type)
-{
-    return type == DTYPE_F32 || type == DTYPE_F16 || type == DTYPE_BF16 || type == DTYPE_Q8_0 || type == DTYPE_Q4_0;
-}
-
 uint16_t dense_bfloat16(float f)
 {
     uint32_t bits = half_to_bits32(f);

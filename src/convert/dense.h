@@ -14,9 +14,6 @@ static inline void dense_store_f32(uint8_t *p, float value)
 // Nearest bfloat16, ties to even; for finite numbers.
 uint16_t dense_bfloat16(float f);
 
-// True for the types that dense_pack_row() writes: F32, F16, BF16, Q8_0, Q4_0.
-bool dense_can_pack(enum dtype type);
-
 // in[columns], finite, whole blocks -> out[dtype_row_bytes(type, columns)]. Q8_0 and Q4_0 give the bytes of ggml's
 // reference quantisation (quantize_row_q8_0_ref, quantize_row_q4_0_ref).
 void dense_pack_row(enum dtype type, const float *in, uint64_t columns, uint8_t *out);

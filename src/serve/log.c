@@ -76,14 +76,6 @@ void log_detail_list(const struct log *log, const char *format, va_list argument
     if (log->verbose) say(log, "detail", format, arguments);
 }
 
-void log_detail(const struct log *log, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    log_detail_list(log, format, arguments);
-    va_end(arguments);
-}
-
 static tern_status append_fact(struct buffer *line, const char *key, const json_t *value)
 {
     if (json_is_string(value)) return buffer_append_format(line, " %s=%s", key, json_string_value(value));

@@ -16,7 +16,6 @@ void log_say(const struct log *log, const char *format, ...) __attribute__((form
 // The same with a reason to look at it.
 void log_warn(const struct log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // The same if verbose.
-void log_detail(const struct log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_detail_list(const struct log *log, const char *format, va_list arguments);
 
 // A line of facts: {"id": ..., "status": 200} as JSON or as "id=... status=200". Takes the reference.
