@@ -40,4 +40,21 @@ static inline void fake_tree_write(const struct fake_tree *tree, const char *pat
     assert_int_equal(fclose(file), 0);
 }
 
+// The tree of one test, its set-up and its end.
+static struct fake_tree tree;
+
+static inline int make_tree(void **state)
+{
+    (void)state;
+    fake_tree_make(&tree);
+    return 0;
+}
+
+static inline int remove_tree(void **state)
+{
+    (void)state;
+    fake_tree_remove(&tree);
+    return 0;
+}
+
 #endif

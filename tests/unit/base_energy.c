@@ -11,22 +11,6 @@
 #include "../support/fake_tree.h"
 #include "base/energy.h"
 
-static struct fake_tree tree;
-
-static int make_tree(void **state)
-{
-    (void)state;
-    fake_tree_make(&tree);
-    return 0;
-}
-
-static int remove_tree(void **state)
-{
-    (void)state;
-    fake_tree_remove(&tree);
-    return 0;
-}
-
 static void write_counter(const char *zone, const char *microjoules)
 {
     char path[128];

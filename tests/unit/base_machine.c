@@ -12,22 +12,6 @@
 #include "base/machine.h"
 #include "base/parallel.h"
 
-static struct fake_tree tree;
-
-static int make_tree(void **state)
-{
-    (void)state;
-    fake_tree_make(&tree);
-    return 0;
-}
-
-static int remove_tree(void **state)
-{
-    (void)state;
-    fake_tree_remove(&tree);
-    return 0;
-}
-
 static void write_file(const char *path, const char *text)
 {
     fake_tree_write(&tree, path, text);

@@ -14,22 +14,10 @@ static const char *const extra[] = {"<call>", "<call>{", "<call>x", "yes", "no",
 enum { N_EXTRA = sizeof extra / sizeof extra[0], N_TOKENS = BYTE_TOKEN_FIRST + N_EXTRA };
 enum { CALL = BYTE_TOKEN_FIRST, CALL_BRACE, CALL_X, YES, NO, NO_CLOSED, AB, ZZZ };
 
-static struct tokenizer *tokenizer;
-static struct constraint_vocabulary *vocabulary;
-
-static int open_vocabulary(void **unused)
+static int open_extra_words(void **unused)
 {
     (void)unused;
-    tokenizer = byte_tokenizer_open(extra, N_EXTRA);
-    return constraint_vocabulary_open(tokenizer, &vocabulary) == TERN_OK ? 0 : -1;
-}
-
-static int close_vocabulary(void **unused)
-{
-    (void)unused;
-    constraint_vocabulary_close(vocabulary);
-    tokenizer_close(tokenizer);
-    return 0;
+    return open_words(extra, N_EXTRA);
 }
 
 static struct constraint_state *begin(const char *grammar, const struct constraint_options *options,
@@ -344,5 +332,5 @@ int main(void)
         cmocka_unit_test(masks_near_a_bound),
         cmocka_unit_test(tokens_of_the_same_bytes),
     };
-    return cmocka_run_group_tests(tests, open_vocabulary, close_vocabulary);
+    return cmocka_run_group_tests(tests, open_extra_words, close_vocabulary);
 }

@@ -8,24 +8,6 @@
 
 #include "../support/constraint_walk.h"
 
-static struct tokenizer *tokenizer;
-static struct constraint_vocabulary *vocabulary;
-
-static int open_vocabulary(void **unused)
-{
-    (void)unused;
-    tokenizer = byte_tokenizer_open(NULL, 0);
-    return constraint_vocabulary_open(tokenizer, &vocabulary) == TERN_OK ? 0 : -1;
-}
-
-static int close_vocabulary(void **unused)
-{
-    (void)unused;
-    constraint_vocabulary_close(vocabulary);
-    tokenizer_close(tokenizer);
-    return 0;
-}
-
 static struct constraint *open_grammar(const char *grammar)
 {
     struct constraint *constraint;

@@ -10,24 +10,6 @@
 #include "base/mapped_file.h"
 #include "base/status.h"
 
-static struct tokenizer *tokenizer;
-static struct constraint_vocabulary *vocabulary;
-
-static int open_vocabulary(void **unused)
-{
-    (void)unused;
-    tokenizer = byte_tokenizer_open(NULL, 0);
-    return constraint_vocabulary_open(tokenizer, &vocabulary) == TERN_OK ? 0 : -1;
-}
-
-static int close_vocabulary(void **unused)
-{
-    (void)unused;
-    constraint_vocabulary_close(vocabulary);
-    tokenizer_close(tokenizer);
-    return 0;
-}
-
 // ---- Known answers --------------------------------------------------------------------------------------------------
 
 struct counts {
