@@ -73,29 +73,18 @@ INLINE void matrix_tile(const struct tile_step *step, enum matrix_kind kind, int
     }
 }
 
-INLINE void tile_tokens(const struct tile_step *step, enum matrix_kind kind, int64_t n)
+// A single token makes no pair.
+INLINE void tokens_tile(const struct tile_step *step, enum matrix_kind kind, int n)
 {
-    switch (n) {
-    case 1:
+    if (n == 1)
         dot_tile(step, kind, 1);
-        break;
-    case 2:
-        matrix_tile(step, kind, 2);
-        break;
-    case 3:
-        matrix_tile(step, kind, 3);
-        break;
-    default:
-        matrix_tile(step, kind, TOKEN_BLOCK);
-    }
+    else
+        matrix_tile(step, kind, n);
 }
 
 static void i8mm_tile(const struct tile_step *step, int64_t n)
 {
-    if (step->job->w->kind == MATRIX_TRITS)
-        tile_tokens(step, MATRIX_TRITS, n);
-    else
-        tile_tokens(step, MATRIX_BITS, n);
+    neon_tile_of_constants(step, n, tokens_tile);
 }
 
 static void i8mm_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
@@ -108,20 +97,6 @@ static void i8mm_multiply(const struct multiply *job, int64_t tile, int64_t tile
 
 const struct kernels kernel_i8mm = {
     .name = "i8mm",
-    .quantise = neon_quantise,
-    .table_bytes = reference_table_bytes,
-    .table_build = reference_table_build,
-    .table_tokens = TOKEN_BLOCK,
-    .few_tokens = TOKEN_BLOCK,
     .multiply = i8mm_multiply,
-    .token_tile = 32,
-    .scratch_bytes = reference_scratch_bytes,
-    .rms_norm = neon_rms_norm,
-    .add = neon_add,
-    .silu_gate = neon_silu_gate,
-    .relu2_gate = neon_relu2_gate,
-    .rope = neon_rope,
-    .to_half = neon_to_half,
-    .attend = neon_attend,
-    .attention_scratch_bytes = 0,
+    NEON_COMMON,
 };

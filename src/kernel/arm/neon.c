@@ -179,29 +179,9 @@ INLINE void tile_int8(const struct tile_step *step, enum matrix_kind kind, int n
     }
 }
 
-INLINE void tile_int8_tokens(const struct tile_step *step, enum matrix_kind kind, int64_t n)
-{
-    switch (n) {
-    case 1:
-        tile_int8(step, kind, 1);
-        break;
-    case 2:
-        tile_int8(step, kind, 2);
-        break;
-    case 3:
-        tile_int8(step, kind, 3);
-        break;
-    default:
-        tile_int8(step, kind, TOKEN_BLOCK);
-    }
-}
-
 static void neon_tile_int8(const struct tile_step *step, int64_t n)
 {
-    if (step->job->w->kind == MATRIX_TRITS)
-        tile_int8_tokens(step, MATRIX_TRITS, n);
-    else
-        tile_int8_tokens(step, MATRIX_BITS, n);
+    neon_tile_of_constants(step, n, tile_int8);
 }
 
 // ---- Tiles, F32: the exact path
@@ -621,20 +601,6 @@ void neon_attend(const struct attention_block *block, void *scratch)
 
 const struct kernels kernel_neon = {
     .name = "neon",
-    .quantise = neon_quantise,
-    .table_bytes = reference_table_bytes,
-    .table_build = reference_table_build,
-    .table_tokens = TOKEN_BLOCK,
-    .few_tokens = TOKEN_BLOCK,
     .multiply = neon_multiply,
-    .token_tile = 32,
-    .scratch_bytes = reference_scratch_bytes,
-    .rms_norm = neon_rms_norm,
-    .add = neon_add,
-    .silu_gate = neon_silu_gate,
-    .relu2_gate = neon_relu2_gate,
-    .rope = neon_rope,
-    .to_half = neon_to_half,
-    .attend = neon_attend,
-    .attention_scratch_bytes = 0,
+    NEON_COMMON,
 };

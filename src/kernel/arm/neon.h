@@ -26,6 +26,29 @@ struct tile_step {
     float (*acc)[TILE_ROWS]; // [n tokens]
 };
 
+// `tile` with the kind of matrix and the number of tokens as constants: loops over both are unrolled.
+INLINE void neon_tile_of_constants(const struct tile_step *step, int64_t n,
+                                   void (*tile)(const struct tile_step *step, enum matrix_kind kind, int n))
+{
+    bool trits = step->job->w->kind == MATRIX_TRITS;
+    if (trits && n == 1)
+        tile(step, MATRIX_TRITS, 1);
+    else if (trits && n == 2)
+        tile(step, MATRIX_TRITS, 2);
+    else if (trits && n == 3)
+        tile(step, MATRIX_TRITS, 3);
+    else if (trits)
+        tile(step, MATRIX_TRITS, TOKEN_BLOCK);
+    else if (n == 1)
+        tile(step, MATRIX_BITS, 1);
+    else if (n == 2)
+        tile(step, MATRIX_BITS, 2);
+    else if (n == 3)
+        tile(step, MATRIX_BITS, 3);
+    else
+        tile(step, MATRIX_BITS, TOKEN_BLOCK);
+}
+
 // Products of int8 activations, which extensions have better instructions for.
 struct neon_products {
     void (*tile_int8)(const struct tile_step *step, int64_t n);
@@ -48,5 +71,25 @@ void neon_relu2_gate(const float *gate, const float *up, int64_t n, float *out);
 void neon_rope(float *head, const float *cosine, const float *sine, int64_t n_pairs, bool interleaved);
 void neon_to_half(const float *x, int64_t n, uint16_t *out);
 void neon_attend(const struct attention_block *block, void *scratch);
+
+// What the tables for ARM have in common: all but name and multiply. reference_*: kernel/tables.h.
+// clang-format off
+#define NEON_COMMON                             \
+    .quantise = neon_quantise,                  \
+    .table_bytes = reference_table_bytes,       \
+    .table_build = reference_table_build,       \
+    .table_tokens = TOKEN_BLOCK,                \
+    .few_tokens = TOKEN_BLOCK,                  \
+    .token_tile = 32,                           \
+    .scratch_bytes = reference_scratch_bytes,   \
+    .rms_norm = neon_rms_norm,                  \
+    .add = neon_add,                            \
+    .silu_gate = neon_silu_gate,                \
+    .relu2_gate = neon_relu2_gate,              \
+    .rope = neon_rope,                          \
+    .to_half = neon_to_half,                    \
+    .attend = neon_attend,                      \
+    .attention_scratch_bytes = 0
+// clang-format on
 
 #endif
