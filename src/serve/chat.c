@@ -1,49 +1,13 @@
 // /v1/chat/completions: https://platform.openai.com/docs/api-reference/chat
 #include "serve/answer.h"
-#include "serve/chat_request.h"
 #include "serve/route.h"
-#include "serve/server.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-struct chat {
-    struct chat_options options;
-    char id[48];
-};
-
-// ---- Logprobs -------------------------------------------------------------------------------------------------------
-
-static json_t *token_entry(const struct generation *g, const struct scheduler_logprob *logprob)
-{
-    size_t length = 0;
-    const char *bytes = generation_token_bytes(g, logprob->token, &length);
-    json_t *numbers = json_array();
-    for (size_t i = 0; i < length; i++)
-        json_array_append_new(numbers, json_integer((unsigned char)bytes[i]));
-    // A token that cannot come has -infinity, which JSON has not.
-    double value = (double)logprob->logprob < -9999 ? -9999 : (double)logprob->logprob;
-    return json_pack("{s:o, s:f, s:o}", "token", json_text(bytes, length), "logprob", value, "bytes", numbers);
-}
-
-static json_t *logprob_entry(const struct generation *g, const struct generation_logprob *logprob)
-{
-    json_t *entry = token_entry(g, &logprob->drawn), *top = json_array();
-    for (int32_t i = 0; i < logprob->n_top; i++)
-        json_array_append_new(top, token_entry(g, &logprob->top[i]));
-    json_object_set_new(entry, "top_logprobs", top);
-    return entry;
-}
 
 // {"content": [...], "refusal": null}, or null if none were asked for.
-static json_t *logprobs(const struct chat *chat, const struct generation *g, const struct generation_logprob *list,
-                        size_t count)
+static json_t *logprobs(const struct chat_options *options, const struct generation *g,
+                        const struct generation_logprob *list, size_t count)
 {
-    if (!chat->options.logprobs) return json_null();
-    json_t *content = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(content, logprob_entry(g, &list[i]));
-    return json_pack("{s:o, s:n}", "content", content, "refusal");
+    if (!options->logprobs) return json_null();
+    return json_pack("{s:o, s:n}", "content", answer_logprobs(g, list, count), "refusal");
 }
 
 // ---- In one piece ---------------------------------------------------------------------------------------------------
@@ -69,47 +33,40 @@ static json_t *message_object(const struct generation_choice *choice)
     return message;
 }
 
-static json_t *answer_object(const struct chat *chat, const struct generation *g, const char *object, json_t *choices)
+static json_t *choice_object(const struct chat_options *options, const struct generation *g,
+                             const struct generation_choice *choice)
 {
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "id", chat->id, "object", object, "created",
-                     (json_int_t)exchange_request(generation_exchange(g))->created, "model", generation_model_name(g),
-                     "system_fingerprint", generation_fingerprint(g), "choices", choices);
+    return json_pack("{s:i, s:o, s:o, s:s}", "index", choice->index, "message", message_object(choice), "logprobs",
+                     logprobs(options, g, choice->logprobs, choice->n_logprobs), "finish_reason",
+                     answer_finish(choice->finish));
 }
 
-static void answer_whole(const struct chat *chat, const struct generation *g, const struct generation_usage *usage)
+static void write_whole(const struct chat_options *options, const struct generation *g,
+                        const struct generation_usage *usage)
 {
     json_t *choices = json_array();
     const struct generation_choice *choice;
     for (size_t i = 0; (choice = generation_choice(g, i)) != NULL; i++)
-        json_array_append_new(choices, json_pack("{s:i, s:o, s:o, s:s}", "index", choice->index, "message",
-                                                 message_object(choice), "logprobs",
-                                                 logprobs(chat, g, choice->logprobs, choice->n_logprobs),
-                                                 "finish_reason", answer_finish(choice->finish)));
-    json_t *answer = answer_object(chat, g, "chat.completion", choices);
-    json_object_set_new(answer, "usage", answer_usage(usage));
-    exchange_answer_json(generation_exchange(g), 200, answer);
+        json_array_append_new(choices, choice_object(options, g, choice));
+    answer_write_whole(g, "chat.completion", choices, usage);
 }
 
 // ---- As a stream ----------------------------------------------------------------------------------------------------
 
-static void write_chunk(const struct chat *chat, const struct generation *g, json_t *choices, json_t *usage)
-{
-    json_t *chunk = answer_object(chat, g, "chat.completion.chunk", choices);
-    if (chat->options.include_usage) json_object_set_new(chunk, "usage", usage != NULL ? usage : json_null());
-    exchange_write_event(generation_exchange(g), NULL, chunk);
-}
+static const char chunk[] = "chat.completion.chunk";
 
-static void write_delta(const struct chat *chat, const struct generation *g, const struct generation_choice *choice,
-                        json_t *delta, json_t *token_logprobs, const char *finish)
+static void write_delta(const struct chat_options *options, const struct generation *g,
+                        const struct generation_choice *choice, json_t *delta, json_t *token_logprobs,
+                        const char *finish)
 {
     json_t *reason = finish != NULL ? json_string(finish) : json_null();
-    write_chunk(chat, g,
-                json_pack("[{s:i, s:o, s:o, s:o}]", "index", choice->index, "delta", delta, "logprobs", token_logprobs,
-                          "finish_reason", reason),
-                NULL);
+    answer_write_chunk(g, &options->stream, chunk,
+                       json_pack("[{s:i, s:o, s:o, s:o}]", "index", choice->index, "delta", delta, "logprobs",
+                                 token_logprobs, "finish_reason", reason));
 }
 
-static void write_call(const struct chat *chat, const struct generation *g, const struct generation_event *event)
+static void write_call(const struct chat_options *options, const struct generation *g,
+                       const struct generation_event *event)
 {
     json_t *call;
     if (event->kind == GENERATION_CALL_BEGIN)
@@ -118,50 +75,43 @@ static void write_call(const struct chat *chat, const struct generation *g, cons
     else
         call = json_pack("{s:i, s:{s:s%}}", "index", event->call_index, "function", "arguments", event->text,
                          event->length);
-    write_delta(chat, g, event->choice, json_pack("{s:[o]}", "tool_calls", call), json_null(), NULL);
+    write_delta(options, g, event->choice, json_pack("{s:[o]}", "tool_calls", call), json_null(), NULL);
 }
 
-static void begin_stream(const struct chat *chat, const struct generation *g)
+static void begin_stream(const struct chat_options *options, const struct generation *g)
 {
     const struct generation_choice *choice;
     exchange_begin_stream(generation_exchange(g));
     for (size_t i = 0; (choice = generation_choice(g, i)) != NULL; i++)
-        write_delta(chat, g, choice, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), json_null(), NULL);
+        write_delta(options, g, choice, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), json_null(), NULL);
 }
 
-static void end_stream(const struct chat *chat, const struct generation *g, const struct generation_usage *usage)
-{
-    static const char done[] = "data: [DONE]\n\n";
-    if (chat->options.include_usage) write_chunk(chat, g, json_array(), answer_usage(usage));
-    exchange_write(generation_exchange(g), done, sizeof done - 1);
-    exchange_end(generation_exchange(g));
-}
-
-static void stream_event(const struct chat *chat, const struct generation *g, const struct generation_event *event)
+static void stream_event(const struct chat_options *options, const struct generation *g,
+                         const struct generation_event *event)
 {
     switch (event->kind) {
     case GENERATION_BEGIN:
-        begin_stream(chat, g);
+        begin_stream(options, g);
         break;
     case GENERATION_CONTENT:
-        write_delta(chat, g, event->choice, json_pack("{s:s%}", "content", event->text, event->length),
-                    logprobs(chat, g, event->logprobs, event->n_logprobs), NULL);
+        write_delta(options, g, event->choice, json_pack("{s:s%}", "content", event->text, event->length),
+                    logprobs(options, g, event->logprobs, event->n_logprobs), NULL);
         break;
     case GENERATION_REASONING:
-        write_delta(chat, g, event->choice, json_pack("{s:s%}", "reasoning_content", event->text, event->length),
+        write_delta(options, g, event->choice, json_pack("{s:s%}", "reasoning_content", event->text, event->length),
                     json_null(), NULL);
         break;
     case GENERATION_CALL_BEGIN:
     case GENERATION_CALL_ARGUMENTS:
-        write_call(chat, g, event);
+        write_call(options, g, event);
         break;
     case GENERATION_CHOICE_END:
-        write_delta(chat, g, event->choice, json_object(),
-                    event->n_logprobs > 0 ? logprobs(chat, g, event->logprobs, event->n_logprobs) : json_null(),
+        write_delta(options, g, event->choice, json_object(),
+                    event->n_logprobs > 0 ? logprobs(options, g, event->logprobs, event->n_logprobs) : json_null(),
                     answer_finish(event->choice->finish));
         break;
     case GENERATION_END:
-        end_stream(chat, g, event->usage);
+        answer_write_end(g, &options->stream, chunk, event->usage);
         break;
     default:
         break;
@@ -170,35 +120,25 @@ static void stream_event(const struct chat *chat, const struct generation *g, co
 
 // ---- The endpoint ---------------------------------------------------------------------------------------------------
 
-static void on_event(void *context, const struct generation *g, const struct generation_event *event)
+static bool read(const struct fields *fields, struct generation_request *request, void *answer)
 {
-    const struct chat *chat = context;
+    return chat_request_read(fields, request, answer);
+}
+
+static void on_event(void *answer, const struct generation *g, const struct generation_event *event)
+{
+    const struct chat_options *options = answer;
     if (event->kind == GENERATION_ERROR)
         exchange_fail(generation_exchange(g), event->error);
-    else if (chat->options.stream)
-        stream_event(chat, g, event);
+    else if (options->stream.wanted)
+        stream_event(options, g, event);
     else if (event->kind == GENERATION_END)
-        answer_whole(chat, g, event->usage);
+        write_whole(options, g, event->usage);
 }
 
 void chat_handle(struct server *server, struct exchange *exchange)
 {
-    const struct exchange_request *http = exchange_request(exchange);
-    struct generation_request request;
-    struct api_error error;
-    struct chat *chat = calloc(1, sizeof *chat);
-    bool fine = chat != NULL || api_error_from_status(&error, TERN_NO_MEMORY, NULL);
-    if (!fine) {
-        exchange_fail(exchange, &error);
-        return;
-    }
-    if (!chat_request_parse(server, http->body, http->body_length, &request, &chat->options, &error)) {
-        exchange_fail(exchange, &error);
-        generation_request_free(&request);
-        free(chat);
-        return;
-    }
-    generation_make_id("chatcmpl-", chat->id, sizeof chat->id);
-    generation_start(server, exchange, &request,
-                     &(struct generation_sink){.on_event = on_event, .on_close = free, .context = chat});
+    static const struct dialect chat = {
+        .answer_bytes = sizeof(struct chat_options), .id_prefix = "chatcmpl-", .read = read, .on_event = on_event};
+    generation_start(server, exchange, &chat);
 }

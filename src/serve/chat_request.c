@@ -1,14 +1,9 @@
 #include "serve/chat_request.h"
 
-#include "serve/schema_text.h"
+#include "serve/tool_schema.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static bool fail_memory(const struct fields *f)
-{
-    return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
-}
 
 // ---- Content --------------------------------------------------------------------------------------------------------
 
@@ -40,11 +35,11 @@ static bool join_parts(const struct fields *f, struct generation_request *reques
     {
         const char *text;
         fine = fine && read_part(f, (int)index, part, &text);
-        if (fine && buffer_append_string(&all, text) != TERN_OK) fine = fail_memory(f);
+        if (fine && buffer_append_string(&all, text) != TERN_OK) fine = field_fail_memory(f);
     }
     if (fine) *content = generation_keep(request, json_stringn(all.length > 0 ? all.data : "", all.length));
     buffer_free(&all);
-    return fine && (*content != NULL || fail_memory(f));
+    return fine && (*content != NULL || field_fail_memory(f));
 }
 
 static bool read_content(const struct fields *f, struct generation_request *request, const char **content)
@@ -80,7 +75,7 @@ static bool read_calls(const struct fields *f, struct generation_request *reques
     char *text = json_dumps(calls, JSON_COMPACT);
     *out = text != NULL ? generation_keep(request, json_string(text)) : NULL;
     free(text);
-    return *out != NULL || fail_memory(f);
+    return *out != NULL || field_fail_memory(f);
 }
 
 static bool read_assistant(const struct fields *f, struct generation_request *request, tern_message *message)
@@ -112,7 +107,7 @@ static bool read_message(const struct fields *parent, int index, const json_t *v
         return field_fail(&f, "content", "it is missing");
     }
     if (strcmp(message.role, "tool") == 0 && !field_text(&f, "tool_call_id", &message.tool_call_id)) return false;
-    return generation_add_message(request, &message) || fail_memory(parent);
+    return generation_add_message(request, &message) || field_fail_memory(parent);
 }
 
 static bool read_messages(const struct fields *f, struct generation_request *request)
@@ -159,18 +154,6 @@ static bool read_tools(const struct fields *f, struct generation_request *reques
     return true;
 }
 
-static bool has_tool(const struct generation_request *request, const char *name)
-{
-    size_t index;
-    const json_t *tool;
-    json_array_foreach(request->tools, index, tool)
-    {
-        const char *other = json_string_value(json_object_get(json_object_get(tool, "function"), "name"));
-        if (other != NULL && strcmp(other, name) == 0) return true;
-    }
-    return false;
-}
-
 static bool read_tool_choice(const struct fields *f, struct generation_request *request)
 {
     const json_t *value = json_object_get(f->object, "tool_choice");
@@ -186,7 +169,7 @@ static bool read_tool_choice(const struct fields *f, struct generation_request *
             !field_text(&function, "name", &request->tool_name))
             return false;
         request->tool_choice = TOOL_CHOICE_NAMED;
-        if (request->tool_name == NULL || !has_tool(request, request->tool_name))
+        if (request->tool_name == NULL || !tool_is_named(request->tools, request->tool_name))
             return field_fail(f, "tool_choice", "there is no such tool in tools");
     }
     if (request->tool_choice == TOOL_CHOICE_REQUIRED && request->tools == NULL)
@@ -194,7 +177,7 @@ static bool read_tool_choice(const struct fields *f, struct generation_request *
     return true;
 }
 
-bool chat_request_read_messages(const struct fields *f, struct generation_request *request)
+static bool read_conversation(const struct fields *f, struct generation_request *request)
 {
     bool parallel = true;
     if (!read_messages(f, request) || !read_tools(f, request) || !read_tool_choice(f, request) ||
@@ -207,13 +190,10 @@ bool chat_request_read_messages(const struct fields *f, struct generation_reques
 
 // ---- Format ---------------------------------------------------------------------------------------------------------
 
-static bool keep_schema(const struct fields *f, struct generation_request *request, const json_t *schema)
+static bool keep_schema(const struct fields *f, struct generation_request *request, const json_t *schema,
+                        const char *param)
 {
-    char *text = schema_text(schema);
-    request->format = FORMAT_JSON_SCHEMA;
-    request->format_text = text != NULL ? generation_keep(request, json_string(text)) : NULL;
-    free(text);
-    return request->format_text != NULL || fail_memory(f);
+    return generation_keep_schema(request, schema, param) || field_fail_memory(f);
 }
 
 static bool read_json_schema(const struct fields *format, struct generation_request *request)
@@ -227,9 +207,8 @@ static bool read_json_schema(const struct fields *format, struct generation_requ
     if (!field_enter(format, "json_schema", -1, value, &f) || !field_text(&f, "name", &name) ||
         !field_bool(&f, "strict", &strict) || !field_object(&f, "schema", &schema))
         return false;
-    request->format_param = "response_format.json_schema.schema";
     if (schema == NULL) return field_fail(&f, "schema", "it is missing");
-    return keep_schema(format, request, schema);
+    return keep_schema(format, request, schema, "response_format.json_schema.schema");
 }
 
 static bool read_response_format(const struct fields *parent, struct generation_request *request)
@@ -244,7 +223,7 @@ static bool read_response_format(const struct fields *parent, struct generation_
     if (type == FORMAT_JSON_SCHEMA) return read_json_schema(&f, request);
     request->format = (enum generation_format)type;
     // llama.cpp's server takes a schema here too.
-    return type != FORMAT_JSON_OBJECT || schema == NULL || keep_schema(&f, request, schema);
+    return type != FORMAT_JSON_OBJECT || schema == NULL || keep_schema(&f, request, schema, "response_format.schema");
 }
 
 // Names that llama.cpp's server has: a grammar in GBNF, or a JSON Schema.
@@ -260,18 +239,16 @@ static bool read_grammar(const struct fields *f, struct generation_request *requ
         request->format_text = grammar;
         request->format_param = "grammar";
     }
-    if (schema == NULL) return true;
-    request->format_param = "json_schema";
-    return keep_schema(f, request, schema);
+    return schema == NULL || keep_schema(f, request, schema, "json_schema");
 }
 
 // ---- The rest -------------------------------------------------------------------------------------------------------
 
-bool chat_request_read_stream(const struct fields *f, struct chat_options *options)
+bool chat_request_read_stream(const struct fields *f, struct stream_options *options)
 {
     const json_t *value = NULL;
     struct fields stream;
-    if (!field_bool(f, "stream", &options->stream) || !field_object(f, "stream_options", &value)) return false;
+    if (!field_bool(f, "stream", &options->wanted) || !field_object(f, "stream_options", &value)) return false;
     if (value == NULL) return true;
     return field_enter(f, "stream_options", -1, value, &stream) &&
            field_bool(&stream, "include_usage", &options->include_usage);
@@ -315,20 +292,10 @@ static bool read_thinking(const struct fields *f, struct generation_request *req
 bool chat_request_read(const struct fields *f, struct generation_request *request, struct chat_options *options)
 {
     const char *user = NULL;
-    return field_text(f, "model", &request->model) && chat_request_read_messages(f, request) &&
+    return field_text(f, "model", &request->model) && read_conversation(f, request) &&
            field_bool(f, "continue_final_message", &request->continue_last) && read_response_format(f, request) &&
            read_grammar(f, request) && generation_read_sampling(f, request) && read_lengths(f, request) &&
-           read_logprobs(f, request, options) && read_thinking(f, request) && chat_request_read_stream(f, options) &&
-           field_bool(f, "ignore_eos", &request->ignore_end) && field_text(f, "user", &user);
-}
-
-bool chat_request_parse(const struct server *server, const char *body, size_t length,
-                        struct generation_request *request, struct chat_options *options, struct api_error *error)
-{
-    json_t *root;
-    bool fine = field_open_body(body, length, &root, error);
-    generation_request_init(server, request, root);
-    if (!fine) return false;
-    const struct fields fields = {.object = root, .error = error};
-    return chat_request_read(&fields, request, options);
+           read_logprobs(f, request, options) && read_thinking(f, request) &&
+           chat_request_read_stream(f, &options->stream) && field_bool(f, "ignore_eos", &request->ignore_end) &&
+           field_text(f, "user", &user);
 }

@@ -5,32 +5,11 @@
 
 enum { DEFAULT_MAX_TOKENS = 16 }; // OpenAI's
 
-static bool fail_memory(const struct fields *f)
-{
-    return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
-}
-
-static bool read_tokens(const struct fields *f, const json_t *list, struct generation_prompt *prompt)
-{
-    size_t index;
-    const json_t *item;
-    prompt->tokens = calloc(json_array_size(list) + 1, sizeof *prompt->tokens);
-    if (prompt->tokens == NULL) return fail_memory(f);
-    json_array_foreach(list, index, item)
-    {
-        json_int_t id = json_integer_value(item);
-        if (!json_is_integer(item) || id < 0 || id > INT32_MAX)
-            return field_fail(f, "prompt", "entry %zu is no token id", index);
-        prompt->tokens[prompt->n_tokens++] = (tern_token)id;
-    }
-    return true;
-}
-
 static bool read_prompt(const struct fields *f, const json_t *value, struct generation_prompt *prompt)
 {
     prompt->text = json_string_value(value);
     if (prompt->text != NULL) return true;
-    if (json_is_array(value)) return read_tokens(f, value, prompt);
+    if (json_is_array(value)) return field_tokens(f, "prompt", value, &prompt->tokens, &prompt->n_tokens);
     return field_fail(f, "prompt", "expected a string, an array of strings, of token ids, or of arrays of token ids");
 }
 
@@ -46,7 +25,7 @@ static bool read_prompts(const struct fields *f, struct generation_request *requ
         return field_fail(f, "prompt", "%zu prompts and n %d are more than %d answers", count, request->n,
                           GENERATION_MAX_CHOICES);
     request->prompts = calloc(count, sizeof *request->prompts);
-    if (request->prompts == NULL) return fail_memory(f);
+    if (request->prompts == NULL) return field_fail_memory(f);
     for (size_t i = 0; i < count; i++) {
         request->n_prompts++;
         if (!read_prompt(f, is_one ? value : json_array_get(value, i), &request->prompts[i])) return false;

@@ -5,7 +5,7 @@
 #include "serve/chat_request.h"
 
 struct completion_options {
-    struct chat_options stream;
+    struct stream_options stream;
     bool logprobs;
     bool echo; // the prompt stands before each answer
 };

@@ -9,11 +9,10 @@ static bool fail_memory(struct dialogue *c)
     return api_error_from_status(c->error, TERN_NO_MEMORY, NULL);
 }
 
-static bool append_line(struct dialogue *c, struct buffer *out, const char *text)
+tern_status dialogue_append_line(struct buffer *out, const char *text)
 {
-    tern_status status = out->length > 0 ? buffer_append(out, "\n", 1) : TERN_OK;
-    if (status == TERN_OK) status = buffer_append_string(out, text);
-    return status == TERN_OK || fail_memory(c);
+    if (out->length > 0) TRY(buffer_append(out, "\n", 1));
+    return buffer_append_string(out, text);
 }
 
 static bool add(struct dialogue *c, const tern_message *message)
@@ -85,13 +84,13 @@ bool dialogue_say(struct dialogue *c, const char *role, const char *text)
 bool dialogue_answer(struct dialogue *c, const char *text)
 {
     c->open = true;
-    return append_line(c, &c->text, text);
+    return dialogue_append_line(&c->text, text) == TERN_OK || fail_memory(c);
 }
 
 bool dialogue_think(struct dialogue *c, const char *text)
 {
     c->open = true;
-    return append_line(c, &c->reasoning, text);
+    return dialogue_append_line(&c->reasoning, text) == TERN_OK || fail_memory(c);
 }
 
 bool dialogue_call(struct dialogue *c, const char *id, const char *name, const char *arguments)
@@ -106,6 +105,55 @@ bool dialogue_call(struct dialogue *c, const char *id, const char *name, const c
 bool dialogue_result(struct dialogue *c, const char *id, const char *text)
 {
     return close_turn(c) && add(c, &(tern_message){.role = "tool", .content = text, .tool_call_id = id});
+}
+
+// ---- Fields of a request --------------------------------------------------------------------------------------------
+
+enum { MAX_PARTS = 4096 };
+
+static bool join_parts(const struct fields *f, const char *name, const json_t *parts,
+                       bool (*read_part)(const struct fields *part, const char **text), struct buffer *out)
+{
+    size_t index;
+    const json_t *value;
+    json_array_foreach(parts, index, value)
+    {
+        struct fields part;
+        const char *text = NULL;
+        if (!field_enter(f, name, (int)index, value, &part) || !read_part(&part, &text)) return false;
+        if (dialogue_append_line(out, text) != TERN_OK) return field_fail_memory(f);
+    }
+    return true;
+}
+
+bool dialogue_read_text(const struct fields *f, struct generation_request *request, const char *name,
+                        bool (*read_part)(const struct fields *part, const char **text), const char **out)
+{
+    const json_t *parts = NULL;
+    struct buffer text = {0};
+    *out = "";
+    if (!json_is_array(json_object_get(f->object, name))) return field_text(f, name, out);
+    bool fine = field_array(f, name, MAX_PARTS, &parts) && join_parts(f, name, parts, read_part, &text);
+    if (fine) *out = generation_keep(request, json_stringn(text.length > 0 ? text.data : "", text.length));
+    buffer_free(&text);
+    return fine && (*out != NULL || field_fail_memory(f));
+}
+
+bool dialogue_read_tools(const struct fields *f, struct generation_request *request,
+                         bool (*read_tool)(const struct fields *tool, json_t *tools))
+{
+    const json_t *list = NULL, *value;
+    size_t index;
+    json_t *tools = json_array();
+    request->tools = tools;
+    if (generation_keep(request, tools) == NULL) return field_fail_memory(f);
+    if (!field_array(f, "tools", GENERATION_MAX_TOOLS, &list)) return false;
+    json_array_foreach(list, index, value)
+    {
+        struct fields tool;
+        if (!field_enter(f, "tools", (int)index, value, &tool) || !read_tool(&tool, tools)) return false;
+    }
+    return true;
 }
 
 bool dialogue_add_tool(json_t *tools, const char *name, const char *description, const json_t *parameters, bool strict)

@@ -3,6 +3,7 @@
 #ifndef SERVE_DIALOGUE_H
 #define SERVE_DIALOGUE_H
 
+#include "serve/field.h"
 #include "serve/generation.h"
 
 // Begin with {.request = ..., .error = ...}; the messages are added to the request, their strings kept with it.
@@ -15,6 +16,9 @@ struct dialogue {
     bool open;
 };
 
+// Appends a text below what is there.
+tern_status dialogue_append_line(struct buffer *out, const char *text);
+
 // What follows what was said before of the same kind stands behind it, with a line between. All return false with the
 // error set: no memory, or too many messages.
 bool dialogue_say(struct dialogue *c, const char *role, const char *text); // "user", "system"
@@ -26,6 +30,19 @@ bool dialogue_result(struct dialogue *c, const char *id, const char *text);
 
 // Ends the assistant's turn and frees what is not the request's. Also after an error.
 bool dialogue_end(struct dialogue *c);
+
+// ---- Fields of a request that both dialects have --------------------------------------------------------------------
+//
+// False with an error that names the field.
+
+// A string, or an array of parts, each of which read_part() gives the text of: one text, a line for each part, kept
+// with the request; "" if the field is absent.
+bool dialogue_read_text(const struct fields *f, struct generation_request *request, const char *name,
+                        bool (*read_part)(const struct fields *part, const char **text), const char **out);
+
+// The array `tools`, of which read_tool() appends each to request->tools.
+bool dialogue_read_tools(const struct fields *f, struct generation_request *request,
+                         bool (*read_tool)(const struct fields *tool, json_t *tools));
 
 // Appends a tool in OpenAI's form to the array `tools`. description and parameters may be NULL; parameters is borrowed.
 // False without memory.

@@ -81,22 +81,6 @@ static void embedding_free(struct embedding *e)
     free(e);
 }
 
-static bool copy_tokens(const struct fields *f, struct input *input, const json_t *list)
-{
-    size_t index;
-    const json_t *item;
-    input->tokens = calloc(json_array_size(list) + 1, sizeof *input->tokens);
-    if (input->tokens == NULL) return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
-    json_array_foreach(list, index, item)
-    {
-        json_int_t id = json_integer_value(item);
-        if (!json_is_integer(item) || id < 0 || id > INT32_MAX)
-            return field_fail(f, "input", "entry %zu is no token id", index);
-        input->tokens[input->n_tokens++] = (tern_token)id;
-    }
-    return true;
-}
-
 static bool read_input(const struct fields *f, struct embedding *e, const json_t *value)
 {
     struct input *input = &e->inputs[e->n_inputs++];
@@ -112,7 +96,7 @@ static bool read_input(const struct fields *f, struct embedding *e, const json_t
         if (status != TERN_OK) return api_error_from_status(f->error, status, "input");
     } else if (!json_is_array(value)) {
         return field_fail(f, "input", "expected a string, an array of strings, of token ids, or of arrays of them");
-    } else if (!copy_tokens(f, input, value)) {
+    } else if (!field_tokens(f, "input", value, &input->tokens, &input->n_tokens)) {
         return false;
     }
     if (input->n_tokens == 0) return field_fail(f, "input", "a text is empty");
@@ -132,7 +116,7 @@ static bool read_inputs(const struct fields *f, struct embedding *e)
     if (count > MAX_INPUTS) return field_fail(f, "input", "%zu texts, at most %d are taken", count, MAX_INPUTS);
     e->inputs = calloc(count, sizeof *e->inputs);
     e->rows = calloc(count * (size_t)e->model->width, sizeof *e->rows);
-    if (e->inputs == NULL || e->rows == NULL) return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
+    if (e->inputs == NULL || e->rows == NULL) return field_fail_memory(f);
     for (size_t i = 0; i < count; i++) {
         e->inputs[i].row = e->rows + i * (size_t)e->model->width;
         if (!read_input(f, e, is_one ? value : json_array_get(value, i))) return false;
@@ -349,8 +333,7 @@ void embeddings_handle(struct server *server, struct exchange *exchange)
     struct api_error error;
     struct embedding *e = calloc(1, sizeof *e);
     if (e == NULL) {
-        api_error_from_status(&error, TERN_NO_MEMORY, NULL);
-        exchange_fail(exchange, &error);
+        exchange_fail_memory(exchange);
         return;
     }
     *e = (struct embedding){

@@ -232,6 +232,13 @@ void exchange_fail(struct exchange *e, const struct api_error *error)
     }
 }
 
+void exchange_fail_memory(struct exchange *e)
+{
+    struct api_error error;
+    api_error_from_status(&error, TERN_NO_MEMORY, NULL);
+    exchange_fail(e, &error);
+}
+
 void exchange_begin_stream(struct exchange *e)
 {
     pthread_mutex_lock(&e->mutex);

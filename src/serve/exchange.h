@@ -38,6 +38,7 @@ void exchange_answer(struct exchange *exchange, int status, const char *type, st
 void exchange_answer_json(struct exchange *exchange, int status, json_t *body); // takes the reference
 // In the form of its route; once a stream has begun, as its last event, which is named "error".
 void exchange_fail(struct exchange *exchange, const struct api_error *error);
+void exchange_fail_memory(struct exchange *exchange);
 
 // A header of the answer, before that is made; both strings are static. Without any, answers say Cache-Control:
 // no-store.

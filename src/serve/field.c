@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // A parsed object takes a hundred times the memory of "{}," and a number ten times that of "1,".
@@ -59,6 +60,11 @@ bool field_fail(const struct fields *f, const char *name, const char *format, ..
     va_end(arguments);
     snprintf(param, sizeof param, "%s%s", f->where, name);
     return api_error_invalid(f->error, param, NULL, "%s: %s", param, message);
+}
+
+bool field_fail_memory(const struct fields *f)
+{
+    return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
 }
 
 // value: NULL if there is none where one must be.
@@ -178,6 +184,23 @@ bool field_array(const struct fields *f, const char *name, size_t most, const js
     if (json_array_size(value) > most)
         return field_fail(f, name, "%zu entries, at most %zu are taken", json_array_size(value), most);
     *out = value;
+    return true;
+}
+
+bool field_tokens(const struct fields *f, const char *name, const json_t *list, tern_token **out, size_t *count)
+{
+    size_t index;
+    const json_t *item;
+    *count = 0;
+    *out = calloc(json_array_size(list) + 1, sizeof **out);
+    if (*out == NULL) return field_fail_memory(f);
+    json_array_foreach(list, index, item)
+    {
+        json_int_t id = json_integer_value(item);
+        if (!json_is_integer(item) || id < 0 || id > INT32_MAX)
+            return field_fail(f, name, "entry %zu is no token id", index);
+        (*out)[(*count)++] = (tern_token)id;
+    }
     return true;
 }
 

@@ -34,11 +34,14 @@ bool field_float(const struct fields *f, const char *name, double low, double hi
 bool field_text(const struct fields *f, const char *name, const char **out);
 bool field_object(const struct fields *f, const char *name, const json_t **out);
 bool field_array(const struct fields *f, const char *name, size_t most, const json_t **out);
+// The token ids of an array that stands in the field `name`: the caller frees *out, after an error too.
+bool field_tokens(const struct fields *f, const char *name, const json_t *list, tern_token **out, size_t *count);
 // One of the words of "auto|none|required": *out becomes its index.
 bool field_choice(const struct fields *f, const char *name, const char *words, int *out);
 
 // 400 about the field `name` (an index may be part of it: "content[1].type"); returns false.
 bool field_fail(const struct fields *f, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+bool field_fail_memory(const struct fields *f); // returns false
 
 #endif

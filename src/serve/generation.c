@@ -1,3 +1,4 @@
+#include "serve/field.h"
 #include "serve/generation_parts.h"
 
 #include <stdlib.h>
@@ -9,7 +10,7 @@ void generation_tell(struct generation *g, struct generation_event *event)
 {
     if (g->over || atomic_load(&g->gone)) return;
     g->over = event->kind == GENERATION_END || event->kind == GENERATION_ERROR;
-    g->sink.on_event(g->sink.context, g, event);
+    g->dialect->on_event(g->answer, g, event);
 }
 
 static void tell_error(struct generation *g)
@@ -297,7 +298,8 @@ static void note_facts(const struct generation *g)
 
 static void generation_close(struct generation *g)
 {
-    g->sink.on_close(g->sink.context);
+    if (g->dialect->on_close != NULL) g->dialect->on_close(g->answer);
+    free(g->answer);
     for (size_t i = 0; i < g->n_parts; i++)
         answer_part_close(&g->parts[i]);
     free(g->parts);
@@ -367,33 +369,55 @@ static void be_prepared(struct models_waiter *waiter, struct served_model *model
     pthread_mutex_unlock(&g->mutex);
 }
 
-void generation_start(struct server *server, struct exchange *exchange, struct generation_request *request,
-                      const struct generation_sink *sink)
+static struct generation *generation_open(struct server *server, struct exchange *exchange,
+                                          const struct dialect *dialect)
 {
     struct generation *g = calloc(1, sizeof *g);
-    if (g == NULL || request->kept == NULL) {
-        struct api_error error;
-        api_error_from_status(&error, TERN_NO_MEMORY, NULL);
-        exchange_fail(exchange, &error);
-        generation_request_free(request);
-        sink->on_close(sink->context);
+    void *answer = calloc(1, dialect->answer_bytes);
+    if (g == NULL || answer == NULL) {
         free(g);
-        return;
+        free(answer);
+        return NULL;
     }
     *g = (struct generation){.server = server,
                              .exchange = exchange_hold(exchange),
-                             .request = *request,
-                             .sink = *sink,
+                             .dialect = dialect,
+                             .answer = answer,
                              .started = model_clock(),
+                             .waiter.ready = be_prepared,
                              .work.run = take_turn,
                              .queued = true};
-    *request = (struct generation_request){0};
+    generation_make_id(dialect->id_prefix, g->id, sizeof g->id);
     pthread_mutex_init(&g->mutex, NULL);
+    return g;
+}
+
+static bool read_request(struct generation *g)
+{
+    const struct exchange_request *came = exchange_request(g->exchange);
+    json_t *root;
+    if (!field_open_body(came->body, came->body_length, &root, &g->error)) return false;
+    generation_request_init(g->server, &g->request, root);
+    const struct fields fields = {.object = root, .error = &g->error};
+    if (g->request.kept == NULL) return field_fail_memory(&fields);
+    if (!g->dialect->read(&fields, &g->request, g->answer)) return false;
     if (g->request.random_seed) g->request.sampling.seed = server_random();
     g->waiter.name = g->request.model;
-    g->waiter.ready = be_prepared;
-    exchange_on_gone(exchange, note_gone, g);
-    models_wait(server->models, &g->waiter);
+    return true;
+}
+
+void generation_start(struct server *server, struct exchange *exchange, const struct dialect *dialect)
+{
+    struct generation *g = generation_open(server, exchange, dialect);
+    if (g == NULL) {
+        exchange_fail_memory(exchange);
+    } else if (!read_request(g)) {
+        exchange_fail(exchange, &g->error);
+        generation_close(g);
+    } else {
+        exchange_on_gone(exchange, note_gone, g);
+        models_wait(server->models, &g->waiter);
+    }
 }
 
 // ---- For dialects ---------------------------------------------------------------------------------------------------
@@ -401,6 +425,11 @@ void generation_start(struct server *server, struct exchange *exchange, struct g
 struct exchange *generation_exchange(const struct generation *generation)
 {
     return generation->exchange;
+}
+
+const char *generation_id(const struct generation *generation)
+{
+    return generation->id;
 }
 
 const char *generation_model_name(const struct generation *generation)

@@ -1,10 +1,10 @@
 // One request's answers, above the scheduler: from messages or prompts to text, thinking and tool calls, as events that
 // a dialect (chat.c, completions.c, responses.c, messages.c) writes in its own JSON.
 //
-// A dialect's handler reads the body into a struct generation_request and calls generation_start(). Everything else
-// happens there: the model is found (loaded, if need be), the template rendered, tokens made, constraints opened, and
-// the dialect hears of it in on_event(). It writes its answer to the exchange, as a stream or in one piece at the end
-// (all that was said is kept in the choices).
+// A dialect's handler calls generation_start(). Everything happens there: the dialect reads the body into a struct
+// generation_request, the model is found (loaded, if need be), the template rendered, tokens made, constraints opened,
+// and the dialect hears of it in on_event(). It writes its answer to the exchange, as a stream or in one piece at the
+// end (all that was said is kept in the choices).
 #ifndef SERVE_GENERATION_H
 #define SERVE_GENERATION_H
 
@@ -12,6 +12,7 @@
 #include "serve/exchange.h"
 #include "text/reply.h"
 
+struct fields;
 struct server;
 
 enum {
@@ -82,9 +83,11 @@ const char *generation_keep(struct generation_request *request, json_t *value);
 // Strings must be borrowed from root or kept. False without memory or beyond GENERATION_MAX_MESSAGES.
 bool generation_add_message(struct generation_request *request, const tern_message *message);
 
+// The answer is to be JSON of this schema, which came in the field `param` (static). False without memory.
+bool generation_keep_schema(struct generation_request *request, const json_t *schema, const char *param);
+
 // The fields that most dialects share, by OpenAI's names: temperature, top_p, top_k, min_p, seed, stop, the penalties,
 // logit_bias.
-struct fields;
 bool generation_read_sampling(const struct fields *fields, struct generation_request *request);
 
 // ---- The answer -----------------------------------------------------------------------------------------------------
@@ -154,21 +157,27 @@ struct generation_event {
 
 struct generation;
 
-struct generation_sink {
+// An API: how its requests are read and its answers written. `answer` is what it keeps of one answer, all zero at
+// first.
+struct dialect {
+    size_t answer_bytes;
+    const char *id_prefix; // of the answers' ids: "chatcmpl-"
+
+    // Reads the request's fields. False with an error that names the field.
+    bool (*read)(const struct fields *fields, struct generation_request *request, void *answer);
     // Events of one generation come one after the other, from changing threads. Called with generation_start()'s
     // stack at the earliest.
-    void (*on_event)(void *context, const struct generation *generation, const struct generation_event *event);
-    void (*on_close)(void *context); // the last call, made once; frees the context
-    void *context;
+    void (*on_event)(void *answer, const struct generation *generation, const struct generation_event *event);
+    void (*on_close)(void *answer); // the last call, made once: frees what the answer holds; NULL: that is nothing
 };
 
-// Takes the request (it is emptied) and the sink's context, holds the exchange. Never blocks. If the client goes, the
-// answer is cancelled and only on_close() comes.
-void generation_start(struct server *server, struct exchange *exchange, struct generation_request *request,
-                      const struct generation_sink *sink);
+// Answers the exchange, with an error if its body is none that the dialect can read. Never blocks. If the client goes,
+// the answer is cancelled and only on_close() comes. The dialect is static.
+void generation_start(struct server *server, struct exchange *exchange, const struct dialect *dialect);
 
 // For the events.
 struct exchange *generation_exchange(const struct generation *generation);
+const char *generation_id(const struct generation *generation);
 const char *generation_model_name(const struct generation *generation); // as answers give it; valid from BEGIN on
 const struct generation_choice *generation_choice(const struct generation *generation, size_t index); // or NULL
 const struct generation_request *generation_request(const struct generation *generation);
@@ -183,16 +192,5 @@ bool generation_render(const struct served_model *model, const struct generation
 
 // `prefix` and 24 random letters and digits: "chatcmpl-...". out: [size], 64 will do.
 void generation_make_id(const char *prefix, char *out, size_t size);
-
-// ---- Tool calls -----------------------------------------------------------------------------------------------------
-//
-// What an answer with tools must look like is made by tool_constraint.c, which declares this in tool_constraint.h:
-//
-//     // *out is NULL if nothing needs to be constrained. think_close: the answer begins with thinking that ends with
-//     // this string, NULL if it does not. Errors: UNSUPPORTED, INVALID, LIMIT as constraint_open_schema(), with the
-//     // tool's name before.
-//     tern_status tool_constraint_open(const struct constraint_vocabulary *vocabulary, const struct reply_style *style,
-//                                      const struct generation_request *request, const char *think_close,
-//                                      struct constraint **out);
 
 #endif

@@ -64,8 +64,10 @@ struct prompt {
 struct generation {
     struct server *server;
     struct exchange *exchange; // a reference
+    const struct dialect *dialect;
+    void *answer;
+    char id[48];
     struct generation_request request;
-    struct generation_sink sink;
     struct models_waiter waiter;
     struct served_model *model; // NULL until it is there
     double started;

@@ -1,5 +1,6 @@
 #include "serve/field.h"
 #include "serve/generation.h"
+#include "serve/schema_text.h"
 #include "serve/server.h"
 
 #include <stdlib.h>
@@ -38,6 +39,16 @@ const char *generation_keep(struct generation_request *request, json_t *value)
 {
     if (value == NULL || json_array_append_new(request->kept, value) != 0) return NULL;
     return json_is_string(value) ? json_string_value(value) : "";
+}
+
+bool generation_keep_schema(struct generation_request *request, const json_t *schema, const char *param)
+{
+    char *text = schema_text(schema);
+    request->format = FORMAT_JSON_SCHEMA;
+    request->format_param = param;
+    request->format_text = text != NULL ? generation_keep(request, json_string(text)) : NULL;
+    free(text);
+    return request->format_text != NULL;
 }
 
 bool generation_add_message(struct generation_request *request, const tern_message *message)
@@ -105,7 +116,7 @@ static bool read_bias(const struct fields *f, struct generation_request *request
     float *values = calloc(count, sizeof *values);
     request->sampling.bias_tokens = tokens; // freed with the request
     request->sampling.bias_values = values;
-    if (tokens == NULL || values == NULL) return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
+    if (tokens == NULL || values == NULL) return field_fail_memory(f);
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)object, key, value)

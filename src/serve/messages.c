@@ -4,15 +4,12 @@
 #include "serve/messages_request.h"
 #include "serve/route.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum block { BLOCK_NONE, BLOCK_TEXT, BLOCK_THINKING, BLOCK_CALL };
 
 struct answer {
-    char id[40];
-    bool stream, count_only;
+    bool stream;
     bool begun;      // the stream
     int n_blocks;    // begun in it
     enum block open; // the last one
@@ -20,29 +17,16 @@ struct answer {
 
 // ---- Errors ---------------------------------------------------------------------------------------------------------
 
-static const char *error_type(int status)
+static const char *error_type(const struct api_error *error)
 {
-    switch (status) {
-    case 401:
-        return "authentication_error";
-    case 403:
-        return "permission_error";
-    case 404:
-        return "not_found_error";
-    case 413:
-        return "request_too_large";
-    case 429:
-        return "rate_limit_error";
-    case 503:
-        return "overloaded_error";
-    default:
-        return status < 500 ? "invalid_request_error" : "api_error";
-    }
+    if (error->status == 413) return "request_too_large";
+    if (error->status == 503) return "overloaded_error";
+    return error->status < 500 ? error->type : "api_error"; // which OpenAI calls alike
 }
 
 json_t *messages_error_json(const struct api_error *error)
 {
-    return json_pack("{s:s, s:{s:s, s:o}}", "type", "error", "error", "type", error_type(error->status), "message",
+    return json_pack("{s:s, s:{s:s, s:o}}", "type", "error", "error", "type", error_type(error), "message",
                      json_text(error->message, strlen(error->message)));
 }
 
@@ -76,12 +60,12 @@ static json_t *stop_string(const struct generation_choice *choice)
 }
 
 // Takes the references.
-static json_t *message_json(const struct answer *a, const struct generation *g, json_t *content, json_t *reason,
-                            json_t *sequence, const struct generation_usage *usage)
+static json_t *message_json(const struct generation *g, json_t *content, json_t *reason, json_t *sequence,
+                            const struct generation_usage *usage)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "id", a->id, "type", "message", "role", "assistant",
-                     "model", generation_model_name(g), "content", content, "stop_reason", reason, "stop_sequence",
-                     sequence, "usage", usage_json(usage));
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "id", generation_id(g), "type", "message", "role",
+                     "assistant", "model", generation_model_name(g), "content", content, "stop_reason", reason,
+                     "stop_sequence", sequence, "usage", usage_json(usage));
 }
 
 static json_t *text_json(json_t *text)
@@ -158,7 +142,7 @@ static void begin_stream(struct answer *a, const struct generation *g, const str
 {
     a->begun = true;
     exchange_begin_stream(generation_exchange(g));
-    json_t *message = message_json(a, g, json_array(), json_null(), json_null(), usage);
+    json_t *message = message_json(g, json_array(), json_null(), json_null(), usage);
     write_event(g, "message_start", json_pack("{s:o}", "message", message));
     write_event(g, "ping", json_object());
 }
@@ -201,12 +185,12 @@ static void write_piece(struct answer *a, const struct generation *g, const stru
 
 // ---- Events ---------------------------------------------------------------------------------------------------------
 
-static void answer_whole(struct answer *a, const struct generation *g, const struct generation_usage *usage)
+static void write_whole(const struct generation *g, const struct generation_usage *usage)
 {
     const struct generation_choice *choice = generation_choice(g, 0);
-    json_t *body = a->count_only
+    json_t *body = generation_request(g)->count_only
                        ? json_pack("{s:i}", "input_tokens", (int)usage->prompt_tokens)
-                       : message_json(a, g, content_json(choice), stop_reason(choice), stop_string(choice), usage);
+                       : message_json(g, content_json(choice), stop_reason(choice), stop_string(choice), usage);
     exchange_answer_json(generation_exchange(g), 200, body);
 }
 
@@ -229,7 +213,7 @@ static void on_event(void *context, const struct generation *g, const struct gen
         if (a->stream)
             end_stream(a, g, event->usage);
         else
-            answer_whole(a, g, event->usage);
+            write_whole(g, event->usage);
     } else if (a->stream && event->kind == GENERATION_BEGIN) {
         begin_stream(a, g, event->usage);
     } else if (a->stream) {
@@ -237,36 +221,32 @@ static void on_event(void *context, const struct generation *g, const struct gen
     }
 }
 
-static void handle(struct server *server, struct exchange *exchange, bool count_only)
+// ---- The endpoints --------------------------------------------------------------------------------------------------
+
+static bool read(const struct fields *fields, struct generation_request *request, void *context)
 {
-    const struct exchange_request *came = exchange_request(exchange);
-    struct api_error error = {0};
-    struct generation_request request = {0};
-    struct answer *answer = NULL;
-    json_t *root;
-    bool stream = false, fine = field_open_body(came->body, came->body_length, &root, &error);
-    if (fine) generation_request_init(server, &request, root);
-    if (fine) fine = messages_read_request(&request, count_only, &stream, &error);
-    if (fine) answer = calloc(1, sizeof *answer);
-    if (fine && answer == NULL) api_error_from_status(&error, TERN_NO_MEMORY, NULL);
-    if (answer == NULL) {
-        exchange_fail(exchange, &error);
-        generation_request_free(&request);
-        return;
-    }
-    request.count_only = answer->count_only = count_only;
-    answer->stream = stream && !count_only;
-    generation_make_id("msg_", answer->id, sizeof answer->id);
-    const struct generation_sink sink = {on_event, free, answer};
-    generation_start(server, exchange, &request, &sink);
+    struct answer *a = context;
+    return messages_read_request(fields, request, &a->stream);
+}
+
+static bool read_count(const struct fields *fields, struct generation_request *request, void *context)
+{
+    bool stream = false; // a number comes in one piece
+    (void)context;
+    request->count_only = true;
+    return messages_read_request(fields, request, &stream);
 }
 
 void messages_handle(struct server *server, struct exchange *exchange)
 {
-    handle(server, exchange, false);
+    static const struct dialect messages = {
+        .answer_bytes = sizeof(struct answer), .id_prefix = "msg_", .read = read, .on_event = on_event};
+    generation_start(server, exchange, &messages);
 }
 
 void messages_count_handle(struct server *server, struct exchange *exchange)
 {
-    handle(server, exchange, true);
+    static const struct dialect count = {
+        .answer_bytes = sizeof(struct answer), .id_prefix = "msg_", .read = read_count, .on_event = on_event};
+    generation_start(server, exchange, &count);
 }

@@ -4,14 +4,9 @@
 #include <string.h>
 
 #include "serve/dialogue.h"
-#include "serve/schema_text.h"
+#include "serve/tool_schema.h"
 
 enum { MAX_BLOCKS = 4096 };
-
-static bool fail_memory(const struct fields *f)
-{
-    return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
-}
 
 // ---- Texts ----------------------------------------------------------------------------------------------------------
 
@@ -22,47 +17,15 @@ static bool read_needed_text(const struct fields *f, const char *name, const cha
     return *out != NULL || field_fail(f, name, "missing, expected a string");
 }
 
-static bool append_text(const struct fields *f, const char *text, struct buffer *out)
+static bool read_text_block(const struct fields *f, const char **text)
 {
-    tern_status status = out->length > 0 ? buffer_append(out, "\n", 1) : TERN_OK;
-    if (status == TERN_OK) status = buffer_append_string(out, text);
-    return status == TERN_OK || fail_memory(f);
+    int kind = -1;
+    return field_choice(f, "type", "text", &kind) && read_needed_text(f, "text", text);
 }
 
-static bool append_blocks(const struct fields *f, const char *name, const json_t *blocks, struct buffer *out)
-{
-    size_t index;
-    const json_t *value;
-    json_array_foreach(blocks, index, value)
-    {
-        struct fields block;
-        const char *text;
-        int kind = -1;
-        if (!field_enter(f, name, (int)index, value, &block) || !field_choice(&block, "type", "text", &kind) ||
-            !read_needed_text(&block, "text", &text) || !append_text(&block, text, out))
-            return false;
-    }
-    return true;
-}
-
-static bool keep_text(const struct fields *f, struct generation_request *request, const struct buffer *text,
-                      const char **out)
-{
-    *out = generation_keep(request, json_stringn(text->length > 0 ? text->data : "", text->length));
-    return *out != NULL || fail_memory(f);
-}
-
-// A string, or an array of blocks of text: one text, "" if it is absent.
 static bool read_text(const struct fields *f, struct generation_request *request, const char *name, const char **out)
 {
-    const json_t *blocks = NULL;
-    struct buffer text = {0};
-    *out = "";
-    if (!json_is_array(json_object_get(f->object, name))) return field_text(f, name, out);
-    bool fine = field_array(f, name, MAX_BLOCKS, &blocks) && append_blocks(f, name, blocks, &text) &&
-                keep_text(f, request, &text, out);
-    buffer_free(&text);
-    return fine;
+    return dialogue_read_text(f, request, name, read_text_block, out);
 }
 
 // ---- Messages -------------------------------------------------------------------------------------------------------
@@ -70,11 +33,10 @@ static bool read_text(const struct fields *f, struct generation_request *request
 // What a user said, between the results of tools.
 static bool end_user_text(const struct fields *f, struct dialogue *c, struct buffer *text)
 {
-    const char *kept;
     if (text->length == 0) return true;
-    bool fine = keep_text(f, c->request, text, &kept) && dialogue_say(c, "user", kept);
+    const char *kept = generation_keep(c->request, json_stringn(text->data, text->length));
     text->length = 0;
-    return fine;
+    return kept != NULL ? dialogue_say(c, "user", kept) : field_fail_memory(f);
 }
 
 static bool read_result(const struct fields *f, struct dialogue *c)
@@ -91,7 +53,7 @@ static bool read_user_block(const struct fields *f, struct dialogue *c, struct b
     if (!field_choice(f, "type", "text|tool_result", &kind)) return false;
     if (kind < 0) return field_fail(f, "type", "missing, expected text or tool_result");
     if (kind == 1) return end_user_text(f, c, said) && read_result(f, c);
-    return read_needed_text(f, "text", &text) && append_text(f, text, said);
+    return read_needed_text(f, "text", &text) && (dialogue_append_line(said, text) == TERN_OK || field_fail_memory(f));
 }
 
 static bool read_call(const struct fields *f, struct dialogue *c)
@@ -101,7 +63,7 @@ static bool read_call(const struct fields *f, struct dialogue *c)
     if (!read_needed_text(f, "id", &id) || !read_needed_text(f, "name", &name) || !field_object(f, "input", &input))
         return false;
     char *arguments = input == NULL ? strdup("{}") : json_dumps(input, JSON_COMPACT);
-    bool fine = arguments == NULL ? fail_memory(f) : dialogue_call(c, id, name, arguments);
+    bool fine = arguments == NULL ? field_fail_memory(f) : dialogue_call(c, id, name, arguments);
     free(arguments);
     return fine;
 }
@@ -198,35 +160,7 @@ static bool read_tool(const struct fields *f, json_t *tools)
         !field_text(f, "description", &description) || !field_object(f, "input_schema", &schema) ||
         !field_bool(f, "strict", &strict))
         return false;
-    return dialogue_add_tool(tools, name, description, schema, strict) || fail_memory(f);
-}
-
-static bool read_tools(const struct fields *f, struct generation_request *request)
-{
-    const json_t *list = NULL, *value;
-    size_t index;
-    json_t *tools = json_array();
-    request->tools = tools;
-    if (generation_keep(request, tools) == NULL) return fail_memory(f);
-    if (!field_array(f, "tools", GENERATION_MAX_TOOLS, &list)) return false;
-    json_array_foreach(list, index, value)
-    {
-        struct fields tool;
-        if (!field_enter(f, "tools", (int)index, value, &tool) || !read_tool(&tool, tools)) return false;
-    }
-    return true;
-}
-
-static bool has_tool(const json_t *tools, const char *name)
-{
-    size_t index;
-    const json_t *tool;
-    json_array_foreach(tools, index, tool)
-    {
-        const char *other = json_string_value(json_object_get(json_object_get(tool, "function"), "name"));
-        if (other != NULL && strcmp(other, name) == 0) return true;
-    }
-    return false;
+    return dialogue_add_tool(tools, name, description, schema, strict) || field_fail_memory(f);
 }
 
 static bool read_tool_choice(const struct fields *f, struct generation_request *request)
@@ -247,7 +181,7 @@ static bool read_tool_choice(const struct fields *f, struct generation_request *
         return field_fail(&choice, "type", "a tool is required, but there are no tools");
     if (request->tool_choice != TOOL_CHOICE_NAMED) return true;
     if (!read_needed_text(&choice, "name", &request->tool_name)) return false;
-    return has_tool(request->tools, request->tool_name) || field_fail(&choice, "name", "no tool has this name");
+    return tool_is_named(request->tools, request->tool_name) || field_fail(&choice, "name", "no tool has this name");
 }
 
 // ---- The rest -------------------------------------------------------------------------------------------------------
@@ -301,12 +235,7 @@ static bool read_format(const struct fields *f, const char *name, const char *pa
         !field_object(&format, "schema", &schema))
         return false;
     if (schema == NULL) return field_fail(&format, "schema", "missing, expected a JSON schema");
-    char *text = schema_text(schema);
-    request->format = FORMAT_JSON_SCHEMA;
-    request->format_param = param;
-    request->format_text = text == NULL ? NULL : generation_keep(request, json_string(text));
-    free(text);
-    return request->format_text != NULL || fail_memory(f);
+    return generation_keep_schema(request, schema, param) || field_fail_memory(f);
 }
 
 static bool read_output_config(const struct fields *f, struct generation_request *request)
@@ -324,22 +253,21 @@ static bool read_output_config(const struct fields *f, struct generation_request
     return read_format(&config, "format", "output_config.format", request);
 }
 
-static bool read_length(const struct fields *f, bool count_only, struct generation_request *request)
+static bool read_length(const struct fields *f, struct generation_request *request)
 {
     int most = request->max_tokens;
-    if (!count_only && !field_is_given(f, "max_tokens"))
+    if (!request->count_only && !field_is_given(f, "max_tokens"))
         return field_fail(f, "max_tokens", "missing, expected a number");
     if (!field_int(f, "max_tokens", 1, INT32_MAX, &most)) return false;
     request->max_tokens = most;
     return true;
 }
 
-bool messages_read_request(struct generation_request *request, bool count_only, bool *stream, struct api_error *error)
+bool messages_read_request(const struct fields *f, struct generation_request *request, bool *stream)
 {
-    const struct fields f = {.object = request->root, .error = error};
-    return field_text(&f, "model", &request->model) && field_bool(&f, "stream", stream) &&
-           read_length(&f, count_only, request) && generation_read_sampling(&f, request) && read_stop(&f, request) &&
-           read_output_config(&f, request) && read_format(&f, "output_format", "output_format", request) &&
-           read_thinking(&f, request) && read_tools(&f, request) && read_tool_choice(&f, request) &&
-           field_object(&f, "chat_template_kwargs", &request->template_variables) && read_conversation(&f, request);
+    return field_text(f, "model", &request->model) && field_bool(f, "stream", stream) && read_length(f, request) &&
+           generation_read_sampling(f, request) && read_stop(f, request) && read_output_config(f, request) &&
+           read_format(f, "output_format", "output_format", request) && read_thinking(f, request) &&
+           dialogue_read_tools(f, request, read_tool) && read_tool_choice(f, request) &&
+           field_object(f, "chat_template_kwargs", &request->template_variables) && read_conversation(f, request);
 }

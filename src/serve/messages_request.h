@@ -5,8 +5,8 @@
 #include "serve/field.h"
 #include "serve/generation.h"
 
-// Reads the body, which the request owns, into a request that was begun with generation_request_init(). count_only: as
-// /v1/messages/count_tokens has it, without max_tokens.
-bool messages_read_request(struct generation_request *request, bool count_only, bool *stream, struct api_error *error);
+// Reads all that the endpoint knows into a request that was begun with generation_request_init(); with count_only set
+// in it, as /v1/messages/count_tokens has it, without max_tokens. False with an error that names the field.
+bool messages_read_request(const struct fields *fields, struct generation_request *request, bool *stream);
 
 #endif

@@ -63,8 +63,6 @@ void page_handle(struct server *server, struct exchange *exchange)
         exchange_answer(exchange, 200, file->type, &body);
     } else {
         buffer_free(&body);
-        struct api_error error;
-        api_error_from_status(&error, TERN_NO_MEMORY, NULL);
-        exchange_fail(exchange, &error);
+        exchange_fail_memory(exchange);
     }
 }

@@ -5,12 +5,9 @@
 #include "serve/responses_request.h"
 #include "serve/route.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct answer {
-    char id[40];
-    int64_t created;
     bool stream;
     bool begun;   // the stream
     int sequence; // number of the next event
@@ -31,8 +28,7 @@ static void write_event(struct answer *a, const struct generation *g, const char
 static json_t *response_json(const struct answer *a, const struct generation *g, const char *status,
                              const struct generation_usage *usage, const struct api_error *error)
 {
-    const struct responses_state state = {
-        .id = a->id, .status = status, .created = a->created, .cut_off = a->cut_off, .usage = usage, .error = error};
+    const struct responses_state state = {.status = status, .cut_off = a->cut_off, .usage = usage, .error = error};
     json_t *object = responses_object_json(g, &state);
     json_object_set_new(object, "output", responses_output_json(&a->items));
     return object;
@@ -129,7 +125,7 @@ static void add_content(struct answer *a, const struct generation *g, const stru
 {
     struct responses_item *item = begin_text(a, g, RESPONSES_MESSAGE);
     if (item == NULL || buffer_append(&item->text, event->text, event->length) != TERN_OK) return;
-    json_t *logprobs = responses_logprobs_json(g, event);
+    json_t *logprobs = answer_logprobs(g, event->logprobs, event->n_logprobs);
     json_array_extend(item->logprobs, logprobs);
     write_text(a, g, "response.output_text.delta", "delta", json_stringn(event->text, event->length), logprobs);
 }
@@ -161,7 +157,7 @@ static void end_choice(struct answer *a, const struct generation *g, const struc
     a->cut_off = event->choice->finish == GENERATION_LENGTH;
     if (a->items.count == 0) begin_text(a, g, RESPONSES_MESSAGE);
     if (a->items.open) {
-        json_t *logprobs = responses_logprobs_json(g, event);
+        json_t *logprobs = answer_logprobs(g, event->logprobs, event->n_logprobs);
         json_array_extend(last_item(a)->logprobs, logprobs);
         json_decref(logprobs);
     }
@@ -239,38 +235,22 @@ static void on_close(void *context)
 {
     struct answer *a = context;
     responses_free_items(&a->items);
-    free(a);
 }
 
-// ---- The request ----------------------------------------------------------------------------------------------------
+// ---- The endpoint ---------------------------------------------------------------------------------------------------
 
-static struct answer *new_answer(const struct exchange_request *came, bool stream)
+static bool read(const struct fields *fields, struct generation_request *request, void *context)
 {
-    struct answer *a = calloc(1, sizeof *a);
-    if (a == NULL) return NULL;
-    a->stream = stream;
-    a->created = (int64_t)came->created;
-    generation_make_id("resp_", a->id, sizeof a->id);
-    return a;
+    struct answer *a = context;
+    return responses_read_request(fields, request, &a->stream);
 }
 
 void responses_handle(struct server *server, struct exchange *exchange)
 {
-    const struct exchange_request *came = exchange_request(exchange);
-    struct api_error error = {0};
-    struct generation_request request = {0};
-    struct answer *answer = NULL;
-    json_t *root;
-    bool stream = false, fine = field_open_body(came->body, came->body_length, &root, &error);
-    if (fine) generation_request_init(server, &request, root);
-    if (fine) fine = responses_read_request(&request, &stream, &error);
-    if (fine) answer = new_answer(came, stream);
-    if (fine && answer == NULL) api_error_from_status(&error, TERN_NO_MEMORY, NULL);
-    if (answer == NULL) {
-        exchange_fail(exchange, &error);
-        generation_request_free(&request);
-        return;
-    }
-    const struct generation_sink sink = {on_event, on_close, answer};
-    generation_start(server, exchange, &request, &sink);
+    static const struct dialect responses = {.answer_bytes = sizeof(struct answer),
+                                             .id_prefix = "resp_",
+                                             .read = read,
+                                             .on_event = on_event,
+                                             .on_close = on_close};
+    generation_start(server, exchange, &responses);
 }

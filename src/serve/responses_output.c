@@ -89,42 +89,9 @@ json_t *responses_output_json(const struct responses_items *items)
     return output;
 }
 
-// ---- Probabilities --------------------------------------------------------------------------------------------------
-
-static json_t *bytes_json(const char *bytes, size_t length)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < length; i++)
-        json_array_append_new(list, json_integer((unsigned char)bytes[i]));
-    return list;
-}
-
-// A token may be a part of a character: its bytes say more than its text.
-static json_t *token_json(const struct generation *generation, const struct scheduler_logprob *logprob)
-{
-    size_t length = 0;
-    const char *bytes = generation_token_bytes(generation, logprob->token, &length);
-    return json_pack("{s:o, s:o, s:f}", "token", json_text(bytes, length), "bytes", bytes_json(bytes, length),
-                     "logprob", (double)logprob->logprob);
-}
-
-json_t *responses_logprobs_json(const struct generation *generation, const struct generation_event *event)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < event->n_logprobs; i++) {
-        const struct generation_logprob *logprob = &event->logprobs[i];
-        json_t *json = token_json(generation, &logprob->drawn), *top = json_array();
-        for (int32_t k = 0; k < logprob->n_top; k++)
-            json_array_append_new(top, token_json(generation, &logprob->top[k]));
-        json_object_set_new(json, "top_logprobs", top);
-        json_array_append_new(list, json);
-    }
-    return list;
-}
-
 // ---- The response ---------------------------------------------------------------------------------------------------
 
-json_t *responses_usage_json(const struct generation_usage *usage)
+static json_t *usage_json(const struct generation_usage *usage)
 {
     return json_pack("{s:i, s:{s:i, s:i}, s:i, s:{s:i}, s:i}", "input_tokens", usage->prompt_tokens,
                      "input_tokens_details", "cached_tokens", usage->cached_tokens, "cache_write_tokens", 0,
@@ -176,13 +143,14 @@ json_t *responses_object_json(const struct generation *generation, const struct 
 {
     bool complete = strcmp(state->status, "completed") == 0;
     json_t *cut_off = state->cut_off ? json_pack("{s:s}", "reason", "max_output_tokens") : json_null();
-    json_t *object = json_pack("{s:s, s:s, s:I, s:s, s:o, s:o, s:s, s:n, s:b, s:b, s:s}", "id", state->id, "object",
-                               "response", "created_at", (json_int_t)state->created, "status", state->status, "error",
-                               state->error == NULL ? json_null() : error_json(state->error), "incomplete_details",
-                               cut_off, "model", generation_model_name(generation), "previous_response_id",
-                               "background", 0, "store", 0, "service_tier", "default");
+    json_t *object =
+        json_pack("{s:s, s:s, s:I, s:s, s:o, s:o, s:s, s:n, s:b, s:b, s:s}", "id", generation_id(generation), "object",
+                  "response", "created_at", (json_int_t)exchange_request(generation_exchange(generation))->created,
+                  "status", state->status, "error", state->error == NULL ? json_null() : error_json(state->error),
+                  "incomplete_details", cut_off, "model", generation_model_name(generation), "previous_response_id",
+                  "background", 0, "store", 0, "service_tier", "default");
     json_object_set_new(object, "completed_at", complete ? json_integer((json_int_t)time(NULL)) : json_null());
-    json_object_set_new(object, "usage", state->usage == NULL ? json_null() : responses_usage_json(state->usage));
+    json_object_set_new(object, "usage", state->usage == NULL ? json_null() : usage_json(state->usage));
     add_request(object, generation_request(generation));
     return object;
 }

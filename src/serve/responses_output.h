@@ -32,13 +32,10 @@ json_t *responses_new_item_json(const struct responses_item *item); // before it
 json_t *responses_part_json(const struct responses_item *item);     // the content of a message or of thinking
 json_t *responses_new_part_json(const struct responses_item *item); // ... before it has any
 json_t *responses_output_json(const struct responses_items *items); // array
-json_t *responses_logprobs_json(const struct generation *generation, const struct generation_event *event); // array
-json_t *responses_usage_json(const struct generation_usage *usage);
 
 // The object `response` without its output: what the request said, and what became of it. usage and error may be NULL.
 struct responses_state {
-    const char *id, *status;
-    int64_t created;
+    const char *status;
     bool cut_off; // max_output_tokens
     const struct generation_usage *usage;
     const struct api_error *error;

@@ -5,50 +5,23 @@
 #include <string.h>
 
 #include "serve/dialogue.h"
-#include "serve/schema_text.h"
-
-enum { MAX_PARTS = 4096 };
+#include "serve/tool_schema.h"
 
 // ---- What was said --------------------------------------------------------------------------------------------------
 
-static bool read_part(const struct fields *f, struct buffer *out)
+static bool read_part(const struct fields *f, const char **text)
 {
     static const char *const kinds = "input_text|output_text|text|reasoning_text|summary_text|refusal";
     int kind = -1;
-    const char *text = NULL;
     if (!field_choice(f, "type", kinds, &kind)) return false;
     const char *name = kind == 5 ? "refusal" : "text";
-    if (!field_text(f, name, &text)) return false;
-    if (text == NULL) return field_fail(f, name, "missing, expected a string");
-    tern_status status = out->length > 0 ? buffer_append(out, "\n", 1) : TERN_OK;
-    if (status == TERN_OK) status = buffer_append_string(out, text);
-    return status == TERN_OK || api_error_from_status(f->error, status, NULL);
+    if (!field_text(f, name, text)) return false;
+    return *text != NULL || field_fail(f, name, "missing, expected a string");
 }
 
-static bool read_parts(const struct fields *f, const char *name, const json_t *parts, struct buffer *out)
-{
-    size_t index;
-    json_t *part;
-    json_array_foreach(parts, index, part)
-    {
-        struct fields entry;
-        if (!field_enter(f, name, (int)index, part, &entry) || !read_part(&entry, out)) return false;
-    }
-    return true;
-}
-
-// A string, or an array of parts that hold text: one text, "" if it is absent.
 static bool read_text(const struct fields *f, struct generation_request *request, const char *name, const char **out)
 {
-    const json_t *parts = NULL;
-    struct buffer text = {0};
-    *out = "";
-    if (!json_is_array(json_object_get(f->object, name))) return field_text(f, name, out);
-    bool fine = field_array(f, name, MAX_PARTS, &parts) && read_parts(f, name, parts, &text);
-    if (fine) *out = generation_keep(request, json_stringn(text.length > 0 ? text.data : "", text.length));
-    buffer_free(&text);
-    if (fine && *out == NULL) return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
-    return fine;
+    return dialogue_read_text(f, request, name, read_part, out);
 }
 
 static bool read_message(const struct fields *f, struct dialogue *c)
@@ -146,46 +119,29 @@ static bool read_tool(const struct fields *f, json_t *tools)
         !field_bool(f, "strict", &strict))
         return false;
     if (name == NULL || name[0] == '\0') return field_fail(f, "name", "missing, expected the function's name");
-    return dialogue_add_tool(tools, name, description, parameters, strict) ||
-           api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
-}
-
-static bool read_tools(const struct fields *f, struct generation_request *request)
-{
-    const json_t *list = NULL;
-    size_t index;
-    json_t *entry, *tools = json_array();
-    request->tools = tools;
-    if (generation_keep(request, tools) == NULL) return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
-    if (!field_array(f, "tools", GENERATION_MAX_TOOLS, &list)) return false;
-    json_array_foreach(list, index, entry)
-    {
-        struct fields tool;
-        if (!field_enter(f, "tools", (int)index, entry, &tool) || !read_tool(&tool, tools)) return false;
-    }
-    return true;
-}
-
-static bool has_tool(const json_t *list, const char *path, const char *name)
-{
-    size_t index;
-    json_t *tool;
-    json_array_foreach(list, index, tool)
-    {
-        const json_t *owner = path == NULL ? tool : json_object_get(tool, path);
-        const char *found = json_string_value(json_object_get(owner, "name"));
-        if (found != NULL && strcmp(found, name) == 0) return true;
-    }
-    return false;
+    return dialogue_add_tool(tools, name, description, parameters, strict) || field_fail_memory(f);
 }
 
 static bool read_named_choice(const struct fields *f, struct generation_request *request)
 {
     if (!field_text(f, "name", &request->tool_name)) return false;
-    if (request->tool_name == NULL || !has_tool(request->tools, "function", request->tool_name))
+    if (request->tool_name == NULL || !tool_is_named(request->tools, request->tool_name))
         return field_fail(f, "name", "no tool has this name");
     request->tool_choice = TOOL_CHOICE_NAMED;
     return true;
+}
+
+// `allowed`: [{"type": "function", "name": ...}, ...]
+static bool is_allowed(const json_t *allowed, const char *name)
+{
+    size_t index;
+    const json_t *entry;
+    json_array_foreach(allowed, index, entry)
+    {
+        const char *found = json_string_value(json_object_get(entry, "name"));
+        if (found != NULL && strcmp(found, name) == 0) return true;
+    }
+    return false;
 }
 
 // Keeps the tools that the request lists here once more.
@@ -197,9 +153,7 @@ static bool read_allowed_tools(const struct fields *f, struct generation_request
         return false;
     json_t *tools = (json_t *)(uintptr_t)request->tools;
     for (size_t i = json_array_size(tools); i > 0; i--) {
-        const json_t *function = json_object_get(json_array_get(tools, i - 1), "function");
-        const char *name = json_string_value(json_object_get(function, "name"));
-        if (!has_tool(allowed, NULL, name)) json_array_remove(tools, i - 1);
+        if (!is_allowed(allowed, tool_name(json_array_get(tools, i - 1)))) json_array_remove(tools, i - 1);
     }
     request->tool_choice = mode == 0 ? TOOL_CHOICE_AUTO : TOOL_CHOICE_REQUIRED;
     return true;
@@ -239,10 +193,7 @@ static bool read_format(const struct fields *text, struct generation_request *re
     if (kind != FORMAT_JSON_SCHEMA) return true;
     if (!field_object(&format, "schema", &schema)) return false;
     if (schema == NULL) return field_fail(&format, "schema", "missing, expected a JSON schema");
-    char *dump = schema_text(schema);
-    request->format_text = dump == NULL ? NULL : generation_keep(request, json_string(dump));
-    free(dump);
-    return request->format_text != NULL || api_error_from_status(text->error, TERN_NO_MEMORY, NULL);
+    return generation_keep_schema(request, schema, "text.format") || field_fail_memory(text);
 }
 
 static bool read_text_options(const struct fields *f, struct generation_request *request)
@@ -312,11 +263,10 @@ static bool read_limits(const struct fields *f, struct generation_request *reque
     return field_object(f, "chat_template_kwargs", &request->template_variables);
 }
 
-bool responses_read_request(struct generation_request *request, bool *stream, struct api_error *error)
+bool responses_read_request(const struct fields *f, struct generation_request *request, bool *stream)
 {
-    const struct fields f = {.object = request->root, .error = error};
-    return field_text(&f, "model", &request->model) && field_bool(&f, "stream", stream) && refuse_kept_state(&f) &&
-           read_limits(&f, request) && generation_read_sampling(&f, request) && read_text_options(&f, request) &&
-           read_reasoning_options(&f, request) && read_logprobs(&f, request) && read_tools(&f, request) &&
-           read_tool_choice(&f, request) && read_input(&f, request);
+    return field_text(f, "model", &request->model) && field_bool(f, "stream", stream) && refuse_kept_state(f) &&
+           read_limits(f, request) && generation_read_sampling(f, request) && read_text_options(f, request) &&
+           read_reasoning_options(f, request) && read_logprobs(f, request) &&
+           dialogue_read_tools(f, request, read_tool) && read_tool_choice(f, request) && read_input(f, request);
 }

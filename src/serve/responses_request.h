@@ -5,7 +5,8 @@
 #include "serve/field.h"
 #include "serve/generation.h"
 
-// Reads the body, which the request owns, into a request that was begun with generation_request_init().
-bool responses_read_request(struct generation_request *request, bool *stream, struct api_error *error);
+// Reads all that the endpoint knows into a request that was begun with generation_request_init(). False with an error
+// that names the field.
+bool responses_read_request(const struct fields *fields, struct generation_request *request, bool *stream);
 
 #endif

@@ -124,7 +124,7 @@ static bool append_token(const struct fields *f, const struct served_model *mode
                           (int)tern_model_vocabulary(model->model) - 1);
     const char *text = tern_token_text(model->model, (tern_token)id, &length);
     if (text == NULL || buffer_append(bytes, text, length) == TERN_OK) return true;
-    return api_error_from_status(f->error, TERN_NO_MEMORY, NULL);
+    return field_fail_memory(f);
 }
 
 static json_t *detokenize(const struct fields *f, struct server *server, const struct served_model *model)

@@ -17,6 +17,17 @@ const char *tool_name(const json_t *tool)
     return name == NULL ? "" : name;
 }
 
+bool tool_is_named(const json_t *tools, const char *name)
+{
+    size_t index;
+    const json_t *tool;
+    json_array_foreach(tools, index, tool)
+    {
+        if (strcmp(tool_name(tool), name) == 0) return true;
+    }
+    return false;
+}
+
 json_t *tool_parameters(const json_t *tool)
 {
     const json_t *parameters = json_object_get(tool_function(tool), "parameters");

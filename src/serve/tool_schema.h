@@ -8,7 +8,8 @@
 
 // The function of an entry of OpenAI's `tools`: {"type": "function", "function": {...}}. Borrowed; NULL if it has none.
 const json_t *tool_function(const json_t *tool);
-const char *tool_name(const json_t *tool); // "" if it has none
+const char *tool_name(const json_t *tool);                 // "" if it has none
+bool tool_is_named(const json_t *tools, const char *name); // whether one of the tools has this name
 
 // What the parameters of a tool must look like; a tool without parameters takes an empty object. The caller's
 // reference, NULL without memory.

@@ -43,8 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1) return 0;
     if (!field_open_body((const char *)data + 1, size - 1, &root, &error)) return 0;
     generation_request_init(&server, &request, root);
-    bool taken = data[0] & 1 ? responses_read_request(&request, &stream, &error)
-                             : messages_read_request(&request, data[0] & 2, &stream, &error);
+    request.count_only = data[0] & 2;
+    const struct fields fields = {.object = root, .error = &error};
+    bool taken = data[0] & 1 ? responses_read_request(&fields, &request, &stream)
+                             : messages_read_request(&fields, &request, &stream);
     check(taken == (error.status == 0));
     if (taken) {
         struct reply_style style = {.call_open = "<tool_call>",

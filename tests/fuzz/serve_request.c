@@ -33,28 +33,23 @@ static void look_at_prompts(const struct generation_request *request)
         check(request->prompts[i].text != NULL || request->prompts[i].tokens != NULL);
 }
 
-static bool read_completion(const struct server *server, const char *body, size_t length,
-                            struct generation_request *request, struct api_error *error)
+static bool read_request(const struct fields *fields, bool is_chat, struct generation_request *request)
 {
-    struct completion_options options = {0};
-    json_t *root;
-    bool fine = field_open_body(body, length, &root, error);
-    generation_request_init(server, request, root);
-    const struct fields fields = {.object = root, .error = error};
-    return fine && completions_read_request(&fields, request, &options);
+    struct chat_options chat = {0};
+    struct completion_options completion = {0};
+    return is_chat ? chat_request_read(fields, request, &chat) : completions_read_request(fields, request, &completion);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct server server;
     struct generation_request request;
-    struct chat_options options = {0};
     struct api_error error = {0};
-    if (size < 1) return 0;
-    const char *body = (const char *)data + 1;
-    bool is_chat = data[0] & 1;
-    bool taken = is_chat ? chat_request_parse(&server, body, size - 1, &request, &options, &error)
-                         : read_completion(&server, body, size - 1, &request, &error);
+    json_t *root;
+    if (size < 1 || !field_open_body((const char *)data + 1, size - 1, &root, &error)) return 0;
+    generation_request_init(&server, &request, root);
+    const struct fields fields = {.object = root, .error = &error};
+    bool is_chat = data[0] & 1, taken = read_request(&fields, is_chat, &request);
     check(taken == (error.status == 0));
     if (taken) look_at_request(&request);
     if (taken && !is_chat) look_at_prompts(&request);

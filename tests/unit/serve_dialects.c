@@ -12,9 +12,9 @@
 #include "serve/responses_request.h"
 #include "serve/server.h"
 
-enum dialect { RESPONSES, MESSAGES, COUNT };
+enum endpoint { RESPONSES, MESSAGES, COUNT };
 
-static bool read_request(enum dialect dialect, const char *body, struct generation_request *request, bool *stream,
+static bool read_request(enum endpoint endpoint, const char *body, struct generation_request *request, bool *stream,
                          struct api_error *error)
 {
     static const struct server server; // its options' defaults do not matter here
@@ -23,25 +23,27 @@ static bool read_request(enum dialect dialect, const char *body, struct generati
     *error = (struct api_error){0};
     assert_true(field_open_body(body, strlen(body), &root, error));
     generation_request_init(&server, request, root);
-    return dialect == RESPONSES ? responses_read_request(request, stream, error)
-                                : messages_read_request(request, dialect == COUNT, stream, error);
+    request->count_only = endpoint == COUNT;
+    const struct fields fields = {.object = root, .error = error};
+    return endpoint == RESPONSES ? responses_read_request(&fields, request, stream)
+                                 : messages_read_request(&fields, request, stream);
 }
 
-static struct generation_request read_well(enum dialect dialect, const char *body)
+static struct generation_request read_well(enum endpoint endpoint, const char *body)
 {
     struct generation_request request;
     struct api_error error;
     bool stream;
-    if (!read_request(dialect, body, &request, &stream, &error)) fail_msg("%s: %s", error.param, error.message);
+    if (!read_request(endpoint, body, &request, &stream, &error)) fail_msg("%s: %s", error.param, error.message);
     return request;
 }
 
-static void expect_error(enum dialect dialect, const char *body, const char *param, const char *words)
+static void expect_error(enum endpoint endpoint, const char *body, const char *param, const char *words)
 {
     struct generation_request request;
     struct api_error error;
     bool stream;
-    if (read_request(dialect, body, &request, &stream, &error)) fail_msg("no error: %s", body);
+    if (read_request(endpoint, body, &request, &stream, &error)) fail_msg("no error: %s", body);
     assert_int_equal(error.status, 400);
     assert_string_equal(error.param, param);
     if (strstr(error.message, words) == NULL) fail_msg("\"%s\" does not say \"%s\"", error.message, words);
@@ -142,7 +144,7 @@ static void responses_have_tools_and_formats(void **state)
 static void broken_responses_requests_are_told_what_is_wrong(void **state)
 {
     (void)state;
-    const enum dialect d = RESPONSES;
+    const enum endpoint d = RESPONSES;
     expect_error(d, "{}", "input", "missing");
     expect_error(d, "{\"input\": []}", "input", "no messages");
     expect_error(d, "{\"input\": 5}", "input", "expected an array");
@@ -242,7 +244,7 @@ static void messages_have_tools_thinking_and_formats(void **state)
 static void broken_messages_requests_are_told_what_is_wrong(void **state)
 {
     (void)state;
-    const enum dialect d = MESSAGES;
+    const enum endpoint d = MESSAGES;
     const char *const hello = "\"max_tokens\": 1, \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]";
     static const struct {
         const char *more, *param, *words;
