@@ -34,7 +34,8 @@ static uint64_t input_row(const struct source_tensor *tensor, uint64_t row)
     return head * 2 * half + within % 2 * half + within / 2;
 }
 
-const uint8_t *source_row_bytes(const struct source_tensor *tensor, uint64_t row)
+// As they lie in the input; not for packed_bitnet.
+static const uint8_t *row_bytes(const struct source_tensor *tensor, uint64_t row)
 {
     return tensor->tensor.data + input_row(tensor, row) * tensor->tensor.row_bytes;
 }
@@ -58,7 +59,7 @@ void source_read_trits(const struct source_tensor *tensor, uint64_t row, uint8_t
         return;
     }
     const struct dtype_info *info = dtype_info(t->type);
-    const uint8_t *block = source_row_bytes(tensor, row);
+    const uint8_t *block = row_bytes(tensor, row);
     for (uint64_t i = 0; i < t->dims[0]; i += info->block_elements, block += info->block_bytes) {
         uint16_t half;
         codec_unpack_trits(t->type, block, codes + i, &half);

@@ -54,9 +54,6 @@ void source_read_row(const struct source_tensor *tensor, uint64_t row, float *ou
 // Row `row`: codes[dims[0]] in 0..3 with weight = (code - 1) * scale, scales[dims[0] / source_group()].
 void source_read_trits(const struct source_tensor *tensor, uint64_t row, uint8_t *codes, float *scales);
 
-// The bytes of row `row` as they lie in the input; not for packed_bitnet.
-const uint8_t *source_row_bytes(const struct source_tensor *tensor, uint64_t row);
-
 // Gives the pages of rows [first, first + count) back to the system.
 void source_release_rows(const struct source *source, const struct source_tensor *tensor, uint64_t first,
                          uint64_t count);

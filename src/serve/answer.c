@@ -1,13 +1,5 @@
 #include "serve/answer.h"
 
-json_t *answer_usage(const struct generation_usage *u)
-{
-    return json_pack("{s:i, s:i, s:i, s:{s:i}, s:{s:i}}", "prompt_tokens", (int)u->prompt_tokens, "completion_tokens",
-                     (int)u->completion_tokens, "total_tokens", (int)(u->prompt_tokens + u->completion_tokens),
-                     "prompt_tokens_details", "cached_tokens", (int)u->cached_tokens, "completion_tokens_details",
-                     "reasoning_tokens", (int)u->reasoning_tokens);
-}
-
 const char *answer_finish(enum generation_finish finish)
 {
     switch (finish) {
@@ -59,6 +51,14 @@ json_t *answer_logprobs(const struct generation *g, const struct generation_logp
 
 // ---- Whole and in chunks --------------------------------------------------------------------------------------------
 
+static json_t *usage_object(const struct generation_usage *u)
+{
+    return json_pack("{s:i, s:i, s:i, s:{s:i}, s:{s:i}}", "prompt_tokens", (int)u->prompt_tokens, "completion_tokens",
+                     (int)u->completion_tokens, "total_tokens", (int)(u->prompt_tokens + u->completion_tokens),
+                     "prompt_tokens_details", "cached_tokens", (int)u->cached_tokens, "completion_tokens_details",
+                     "reasoning_tokens", (int)u->reasoning_tokens);
+}
+
 static json_t *make_object(const struct generation *g, const char *object, json_t *choices)
 {
     return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "id", generation_id(g), "object", object, "created",
@@ -70,7 +70,7 @@ void answer_write_whole(const struct generation *g, const char *object, json_t *
                         const struct generation_usage *usage)
 {
     json_t *answer = make_object(g, object, choices);
-    json_object_set_new(answer, "usage", answer_usage(usage));
+    json_object_set_new(answer, "usage", usage_object(usage));
     exchange_answer_json(generation_exchange(g), 200, answer);
 }
 
@@ -94,7 +94,7 @@ void answer_write_end(const struct generation *g, const struct stream_options *o
                       const struct generation_usage *usage)
 {
     static const char done[] = "data: [DONE]\n\n";
-    if (options->include_usage) write_chunk(g, options, object, json_array(), answer_usage(usage));
+    if (options->include_usage) write_chunk(g, options, object, json_array(), usage_object(usage));
     exchange_write(generation_exchange(g), done, sizeof done - 1);
     exchange_end(generation_exchange(g));
 }

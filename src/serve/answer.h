@@ -5,10 +5,6 @@
 #include "serve/chat_request.h"
 #include "serve/json_text.h"
 
-// {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details": {"cached_tokens"},
-// "completion_tokens_details": {"reasoning_tokens"}}
-json_t *answer_usage(const struct generation_usage *usage);
-
 const char *answer_finish(enum generation_finish finish); // "stop", "length", "tool_calls"
 
 // [{"token", "logprob", "bytes", "top_logprobs"}, ...]

@@ -54,7 +54,7 @@ struct exchange {
     pthread_mutex_t mutex;             // of all below
     struct MHD_Connection *connection; // NULL once it is finished
     enum exchange_phase phase;
-    bool suspended; // the connection sleeps until resume()
+    bool suspended; // the connection sleeps until there is something to send
     bool gone;      // the client is
     void (*on_gone)(void *context);
     void *gone_context;
@@ -110,8 +110,6 @@ struct http_server {
 
 struct exchange *exchange_open(struct http_server *http, struct MHD_Connection *connection, const char *method,
                                const char *path);
-// libmicrohttpd's turn again, if the connection was suspended. With exchange->mutex.
-void exchange_resume(struct exchange *exchange);
 // The client is gone, or has to go.
 void exchange_give_up(struct exchange *exchange);
 // A comment in a stream that was silent for so many seconds, so that nobody in between thinks the connection is dead.

@@ -138,7 +138,8 @@ void exchange_set_facts(struct exchange *exchange, const struct exchange_facts *
 
 // ---- Waking and leaving ---------------------------------------------------------------------------------------------
 
-void exchange_resume(struct exchange *e)
+// libmicrohttpd's turn again, if the connection was suspended. With the mutex.
+static void resume(struct exchange *e)
 {
     if (!e->suspended) return;
     e->suspended = false;
@@ -151,7 +152,7 @@ static void leave(struct exchange *e)
     if (e->connection == NULL || e->gone) return;
     e->gone = true;
     if (e->on_gone != NULL) e->on_gone(e->gone_context);
-    exchange_resume(e);
+    resume(e);
 }
 
 void exchange_give_up(struct exchange *e)
@@ -187,7 +188,7 @@ void exchange_answer(struct exchange *e, int status, const char *type, struct bu
     if (begin_answer(e, EXCHANGE_READY, status, type)) {
         e->out = *body;
         *body = (struct buffer){0};
-        exchange_resume(e);
+        resume(e);
     }
     pthread_mutex_unlock(&e->mutex);
     buffer_free(body);
@@ -243,7 +244,7 @@ void exchange_begin_stream(struct exchange *e)
 {
     pthread_mutex_lock(&e->mutex);
     e->last_write = model_clock();
-    if (begin_answer(e, EXCHANGE_STREAMING, 200, "text/event-stream")) exchange_resume(e);
+    if (begin_answer(e, EXCHANGE_STREAMING, 200, "text/event-stream")) resume(e);
     pthread_mutex_unlock(&e->mutex);
 }
 
@@ -256,7 +257,7 @@ static void append_stream(struct exchange *e, const char *bytes, size_t length)
     if (full || buffer_append(&e->out, bytes, length) != TERN_OK)
         leave(e); // a stream that lost a part would be worse than none
     else
-        exchange_resume(e);
+        resume(e);
 }
 
 void exchange_write(struct exchange *e, const char *bytes, size_t length)
@@ -293,7 +294,7 @@ void exchange_end(struct exchange *e)
     pthread_mutex_lock(&e->mutex);
     if (e->phase == EXCHANGE_STREAMING) {
         e->phase = EXCHANGE_ENDED;
-        exchange_resume(e);
+        resume(e);
     }
     pthread_mutex_unlock(&e->mutex);
 }

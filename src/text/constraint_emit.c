@@ -106,7 +106,7 @@ static tern_status emit_counted(struct schema_compiler *c, const struct facts *f
     return emit_byte(c, '"', *out, out);
 }
 
-tern_status emit_string(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out)
+static tern_status emit_string(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out)
 {
     struct regular strings;
     if (f->n_patterns == 0 && f->n_excluded == 0) {
@@ -265,7 +265,7 @@ static tern_status emit_prefix(struct schema_compiler *c, const struct facts *f,
     return TERN_OK;
 }
 
-tern_status emit_array(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out)
+static tern_status emit_array(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out)
 {
     uint32_t prefix = schema_prefix_count(f), close, node;
     if (f->max_items < f->min_items) return grammar_split(c->g, NULL, 0, out);

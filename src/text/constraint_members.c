@@ -3,7 +3,8 @@
 
 // ---- Items ----------------------------------------------------------------------------------------------------------
 
-const struct json *schema_prefix_items(const struct json *schema)
+// NULL: none.
+static const struct json *prefix_items(const struct json *schema)
 {
     const struct json *prefix = json_get(schema, "prefixItems"), *items = json_get(schema, "items");
     return prefix ? prefix : items && items->kind == JSON_ARRAY ? items : NULL; // the latter until 2019-09
@@ -28,7 +29,7 @@ uint32_t schema_prefix_count(const struct facts *f)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < f->keywords.count; i++) {
-        const struct json *prefix = schema_prefix_items(f->keywords.items[i].schema);
+        const struct json *prefix = prefix_items(f->keywords.items[i].schema);
         if (prefix && prefix->count > count) count = prefix->count;
     }
     return count;
@@ -38,7 +39,7 @@ tern_status schema_item_set(struct schema_compiler *c, const struct facts *f, ui
 {
     *out = (struct schema_set){0};
     for (size_t i = 0; i < f->keywords.count; i++) {
-        const struct json *schema = f->keywords.items[i].schema, *prefix = schema_prefix_items(schema);
+        const struct json *schema = f->keywords.items[i].schema, *prefix = prefix_items(schema);
         bool in_prefix = prefix && index < prefix->count;
         const struct json *item = in_prefix ? prefix->sorted[index] : other_items(schema);
         if (item) TRY(schema_set_add(c, out, item, SCHEMA_WHOLE));

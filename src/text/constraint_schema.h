@@ -123,7 +123,6 @@ tern_status schema_item_set(struct schema_compiler *c, const struct facts *f, ui
 bool schema_describes_items(const struct facts *f);                 // those behind a prefix
 uint32_t schema_prefix_count(const struct facts *f);                // items from this one on are described alike
 const struct json *schema_other_members(const struct json *schema); // additionalProperties; NULL: anything
-const struct json *schema_prefix_items(const struct json *schema);  // NULL: none
 
 // The text of a regular expression that belongs to the value `where`, compiled once.
 tern_status schema_pattern(struct schema_compiler *c, const struct json *where, const char *text, size_t length,
@@ -143,9 +142,6 @@ tern_status schema_set_strings(struct schema_compiler *c, const struct schema_se
 // Values that enum and const leave: *list is [*count].
 tern_status schema_list_values(struct schema_compiler *c, const struct facts *f, const struct json ***list,
                                size_t *count);
-// Whether a value that is listed fits what else is said. UNSUPPORTED if that would need a validator of arrays and
-// objects.
-tern_status schema_value_fits(struct schema_compiler *c, const struct facts *f, const struct json *value, bool *fits);
 // Text that is the same for equal values, and for no others.
 tern_status schema_canonical(struct schema_compiler *c, const struct json *value, struct buffer *out);
 
@@ -158,8 +154,6 @@ tern_status schema_disjoint(struct schema_compiler *c, const struct schema_set *
 
 tern_status emit_blank(struct schema_compiler *c, uint32_t next, uint32_t *out); // whitespace, or nothing
 tern_status emit_value(struct schema_compiler *c, const struct json *value, uint32_t next, uint32_t *out);
-tern_status emit_string(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out);
-tern_status emit_array(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out);
 // What is between the brackets of an array without repetitions; `close` has the closing one.
 tern_status emit_unique_items(struct schema_compiler *c, const struct facts *f, uint32_t close, uint32_t *out);
 tern_status emit_object(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out);

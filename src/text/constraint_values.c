@@ -130,30 +130,6 @@ static int compare_places(const void *a, const void *b)
     return (x->number > y->number) - (x->number < y->number);
 }
 
-tern_status schema_list_values(struct schema_compiler *c, const struct facts *f, const struct json ***list,
-                               size_t *count)
-{
-    struct list all, others;
-    *count = 0;
-    TRY(read_list(c, f->values[0], f->is_const[0], &all));
-    for (size_t i = 1; i < f->n_values; i++) {
-        TRY(read_list(c, f->values[i], f->is_const[i], &others));
-        filter(&all, &others, true);
-    }
-    for (size_t i = 0; i < f->n_excluded; i++) {
-        TRY(read_list(c, f->excluded[i], f->is_excluded_const[i], &others));
-        filter(&all, &others, false);
-    }
-    TRY(arena_alloc(c->arena, all.count, sizeof **list, list));
-    for (size_t i = 0; i < all.count; i++) {
-        bool fits;
-        TRY(schema_value_fits(c, f, all.items[i].value, &fits));
-        if (fits) (*list)[(*count)++] = all.items[i].value;
-    }
-    if (*count > 1) qsort(*list, *count, sizeof **list, compare_places);
-    return TERN_OK;
-}
-
 // ---- What else is said of them --------------------------------------------------------------------------------------
 
 static bool number_fits(const struct facts *f, const struct decimal *number)
@@ -203,7 +179,9 @@ static tern_status structure_fits(const struct facts *f, const struct json *valu
     return TERN_OK;
 }
 
-tern_status schema_value_fits(struct schema_compiler *c, const struct facts *f, const struct json *value, bool *fits)
+// Whether a value that is listed fits what else is said. UNSUPPORTED if that would need a validator of arrays and
+// objects.
+static tern_status value_fits(struct schema_compiler *c, const struct facts *f, const struct json *value, bool *fits)
 {
     static const unsigned types[] = {
         [JSON_NULL] = TYPE_NULL,       [JSON_FALSE] = TYPE_BOOLEAN, [JSON_TRUE] = TYPE_BOOLEAN,
@@ -220,4 +198,30 @@ tern_status schema_value_fits(struct schema_compiler *c, const struct facts *f, 
     if (value->kind == JSON_NUMBER) return *fits = number_fits(f, &number), TERN_OK;
     if (value->kind == JSON_STRING) return string_fits(f, value, fits);
     return type == TYPE_ARRAY || type == TYPE_OBJECT ? structure_fits(f, value, fits) : TERN_OK;
+}
+
+// ---- Those that are left --------------------------------------------------------------------------------------------
+
+tern_status schema_list_values(struct schema_compiler *c, const struct facts *f, const struct json ***list,
+                               size_t *count)
+{
+    struct list all, others;
+    *count = 0;
+    TRY(read_list(c, f->values[0], f->is_const[0], &all));
+    for (size_t i = 1; i < f->n_values; i++) {
+        TRY(read_list(c, f->values[i], f->is_const[i], &others));
+        filter(&all, &others, true);
+    }
+    for (size_t i = 0; i < f->n_excluded; i++) {
+        TRY(read_list(c, f->excluded[i], f->is_excluded_const[i], &others));
+        filter(&all, &others, false);
+    }
+    TRY(arena_alloc(c->arena, all.count, sizeof **list, list));
+    for (size_t i = 0; i < all.count; i++) {
+        bool fits;
+        TRY(value_fits(c, f, all.items[i].value, &fits));
+        if (fits) (*list)[(*count)++] = all.items[i].value;
+    }
+    if (*count > 1) qsort(*list, *count, sizeof **list, compare_places);
+    return TERN_OK;
 }

@@ -77,7 +77,7 @@ void merge_word_free(struct merge_word *word)
     *word = (struct merge_word){0};
 }
 
-void merge_word_clear(struct merge_word *word)
+static void clear_word(struct merge_word *word)
 {
     word->count = 0;
     word->n_heap = 0;
@@ -162,6 +162,6 @@ tern_status merge_word_encode(struct merge_word *word, const struct merge_table 
     for (uint32_t i = 0; i != NONE; i = word->symbols[i].next) {
         TRY(token_list_append(out, &word->symbols[i].id, 1));
     }
-    merge_word_clear(word);
+    clear_word(word);
     return TERN_OK;
 }

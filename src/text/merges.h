@@ -48,7 +48,6 @@ struct merge_word {
 };
 
 void merge_word_free(struct merge_word *word);
-void merge_word_clear(struct merge_word *word);
 
 // Adds one symbol at the end. Errors: NO_MEMORY, LIMIT (2^32 - 2 symbols).
 tern_status merge_word_append(struct merge_word *word, tern_token id);

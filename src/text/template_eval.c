@@ -16,7 +16,7 @@ tern_status scope_push(struct run *run, struct scope *parent)
 }
 
 // From the innermost block outwards, then the caller's variables, then the functions that Jinja offers.
-tern_status scope_find(struct run *run, struct string name, struct value *out)
+static tern_status scope_find(struct run *run, struct string name, struct value *out)
 {
     struct value key = value_string(name.data, name.length), *found = NULL;
     for (const struct scope *scope = run->scope; scope && !found; scope = scope->parent)
@@ -111,7 +111,7 @@ static tern_status push_all_keywords(struct run *run, struct arguments *argument
     return TERN_OK;
 }
 
-tern_status eval_arguments(struct run *run, const struct node *chain, struct arguments *out)
+static tern_status eval_arguments(struct run *run, const struct node *chain, struct arguments *out)
 {
     size_t values = 0, keywords = 0;
     *out = (struct arguments){0};

@@ -539,7 +539,8 @@ static tern_status merge_runs(struct sorting *s, size_t start, size_t middle, si
     return TERN_OK;
 }
 
-tern_status sort_items(struct run *run, struct value *keys, struct value *items, size_t count, bool reverse)
+// Sorts items stably by keys that may be any values with an order; both arrays are permuted alike.
+static tern_status sort_items(struct run *run, struct value *keys, struct value *items, size_t count, bool reverse)
 {
     struct sorting s = {.run = run, .keys = keys, .items = items, .after = reverse ? -1 : 1};
     s.spare_keys = template_arena_array(&run->arena, count, sizeof *keys);

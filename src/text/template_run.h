@@ -103,18 +103,13 @@ bool string_is_case(struct string string, bool upper);
 // ---- Evaluation -------------------------------------------------------------------------------------------------
 
 tern_status eval_expression(struct run *run, const struct node *node, struct value *out);
-tern_status eval_arguments(struct run *run, const struct node *chain, struct arguments *out);
 // Applies the filters in `filter` (innermost has no left side) to a value.
 tern_status eval_filters(struct run *run, const struct node *filter, struct value value, struct value *out);
 tern_status eval_macro(struct run *run, const struct macro *macro, const struct arguments *arguments,
                        struct value *out);
 
-enum flow { FLOW_NEXT, FLOW_BREAK, FLOW_CONTINUE };
-tern_status exec_statements(struct run *run, const struct node *chain, enum flow *flow);
-
 tern_status scope_push(struct run *run, struct scope *parent);
 tern_status scope_assign(struct run *run, const struct node *target, struct value value);
-tern_status scope_find(struct run *run, struct string name, struct value *out);
 
 // Renders with `variables` (a dict in the run's arena) and appends to `out`; nothing is appended on failure.
 tern_status template_execute(struct run *run, const struct template *tmpl, struct dict *variables, struct buffer *out);

@@ -3,6 +3,10 @@
 
 #include "text/template_run.h"
 
+enum flow { FLOW_NEXT, FLOW_BREAK, FLOW_CONTINUE };
+
+static tern_status exec_statements(struct run *run, const struct node *chain, enum flow *flow);
+
 static tern_status print_bytes(struct run *run, const char *data, size_t length)
 {
     if (length > run->limits.output_bytes - run->written)
@@ -303,7 +307,7 @@ static tern_status exec_statement(struct run *run, const struct node *node, enum
     }
 }
 
-tern_status exec_statements(struct run *run, const struct node *chain, enum flow *flow)
+static tern_status exec_statements(struct run *run, const struct node *chain, enum flow *flow)
 {
     TRY(run_enter(run));
     for (const struct node *node = chain; node && *flow == FLOW_NEXT; node = node->next) {

@@ -20,7 +20,7 @@ bool character_is_space(uint32_t c)
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-bool character_is_printable(uint32_t c)
+static bool is_printable(uint32_t c)
 {
     if (c < 0x7F) return c >= 0x20;
     switch (utf8proc_category((utf8proc_int32_t)c)) {
@@ -131,7 +131,7 @@ static tern_status repr_character(struct run *run, uint32_t c, char quote, struc
         TRY(builder_append(run, out, "\\", 1));
         return builder_append(run, out, &quote, 1);
     }
-    if (character_is_printable(c)) return builder_append_character(run, out, c);
+    if (is_printable(c)) return builder_append_character(run, out, c);
     snprintf(text, sizeof text, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
     return builder_append_string(run, out, text);
 }

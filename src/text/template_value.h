@@ -177,8 +177,6 @@ tern_status dict_find(struct run *run, const struct dict *dict, struct value key
 
 // A copy with its entries in the order of their keys.
 tern_status dict_sorted(struct run *run, const struct dict *dict, const struct dict **out);
-// Sorts items stably by keys that may be any values with an order; both arrays are permuted alike.
-tern_status sort_items(struct run *run, struct value *keys, struct value *items, size_t count, bool reverse);
 
 // ---- Asking values ----------------------------------------------------------------------------------------------
 
@@ -229,7 +227,6 @@ tern_status json_write(struct run *run, struct value value, const struct json_st
 // ---- Characters -------------------------------------------------------------------------------------------------
 
 bool character_is_space(uint32_t code_point); // Python's str.isspace
-bool character_is_printable(uint32_t code_point);
 // Length in characters; equals the bytes if all are ASCII.
 size_t string_characters(struct string string);
 // Byte offset of the character with this number; the string's length beyond its end.
