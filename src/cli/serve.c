@@ -419,12 +419,13 @@ static enum parse_result parse(int argc, char **argv, struct serve_options *o, s
 
 int serve_main(int argc, char **argv)
 {
+    const struct scheduler_options usual = scheduler_options_default();
     struct serve_options o = {
         .host = "127.0.0.1",
         .port = 8080,
-        .parallel = 16,
-        .queue = 64,
-        .max_delay = 0.25F,
+        .parallel = usual.parallel,
+        .queue = usual.queue,
+        .max_delay = (float)usual.max_delay,
         .connections = 4096,
         .timeout = 60,
         .heartbeat = 15,

@@ -5,10 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEFAULT_PARALLEL = 16, DEFAULT_QUEUE = 64, MAX_QUEUE = 1 << 16, MAX_BLOCKS = 1 << 24 };
-
-static const double DEFAULT_DELAY = 0.25;
-static const uint64_t DEFAULT_CACHE_BYTES = (uint64_t)8 << 30;
+enum { MAX_QUEUE = 1 << 16, MAX_BLOCKS = 1 << 24 };
 
 // ---- Ends and statistics
 
@@ -173,6 +170,12 @@ static void *run(void *argument)
 
 // ---- Opening
 
+struct scheduler_options scheduler_options_default(void)
+{
+    return (struct scheduler_options){
+        .parallel = 16, .queue = 64, .max_delay = 0.25, .cache_dir_bytes = (uint64_t)8 << 30};
+}
+
 static tern_status check_options(const struct tern_model *model, const struct scheduler_options *o)
 {
     if (o->context < 0 || o->context > model->config.context)
@@ -190,14 +193,15 @@ static tern_status check_options(const struct tern_model *model, const struct sc
 
 static void set_options(struct scheduler *s, const struct scheduler_options *options)
 {
+    const struct scheduler_options usual = scheduler_options_default();
     struct scheduler_options *o = &s->options;
     const struct config *config = &s->model->config;
     *o = *options;
     if (o->context == 0) o->context = config->context;
-    if (o->parallel == 0) o->parallel = DEFAULT_PARALLEL;
-    o->queue = o->queue == 0 ? DEFAULT_QUEUE : o->queue < 0 ? 0 : o->queue;
-    if (o->max_delay == 0) o->max_delay = DEFAULT_DELAY;
-    if (o->cache_dir_bytes == 0) o->cache_dir_bytes = DEFAULT_CACHE_BYTES;
+    if (o->parallel == 0) o->parallel = usual.parallel;
+    o->queue = o->queue == 0 ? usual.queue : o->queue < 0 ? 0 : o->queue;
+    if (o->max_delay == 0) o->max_delay = usual.max_delay;
+    if (o->cache_dir_bytes == 0) o->cache_dir_bytes = usual.cache_dir_bytes;
     s->slab_bytes = kv_cache_slab_bytes(config, o->kv_type);
     uint64_t least = kv_cache_bytes(config, o->kv_type, o->context) / s->slab_bytes;
     uint64_t wanted = o->kv_bytes / s->slab_bytes;

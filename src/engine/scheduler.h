@@ -17,20 +17,23 @@ enum {
     SCHEDULER_MAX_TOP = 20, // logprobs a position
 };
 
-// All zero is the default.
+// All zero is the default, which scheduler_options_default() spells out.
 struct scheduler_options {
     int32_t context;          // most tokens of a request, prompt and answer; 0: what the model was trained for
-    int32_t parallel;         // answers in progress at once, 1..SCHEDULER_MAX_PARALLEL; 0: 16
-    int32_t queue;            // requests that may wait beside those; 0: 64, -1: none
-    double max_delay;         // seconds that prompts may take from a step while answers are in progress; 0: 0.25.
-                              // At least one row of a prompt is computed in each step
+    int32_t parallel;         // answers in progress at once, 1..SCHEDULER_MAX_PARALLEL
+    int32_t queue;            // requests that may wait beside those; -1: none
+    double max_delay;         // seconds that prompts may take from a step while answers are in progress. At least
+                              // one row of a prompt is computed in each step
     tern_kv_type kv_type;     // of all requests
     uint64_t kv_bytes;        // most memory for keys and values, in use and remembered; at least one full context,
                               // which 0 is. Taken as it is needed. Requests that do not fit beside others wait
     const char *cache_dir;    // prefixes are kept here across runs; made if it is not there; NULL: nowhere. Copied
-    uint64_t cache_dir_bytes; // most bytes there; 0: 8 GiB
+    uint64_t cache_dir_bytes; // most bytes there
     const char *model_path;   // what cache_dir's files are bound to besides the model's own header; copied; may be NULL
 };
+
+// With the numbers that zeros stand for: parallel, queue, max_delay, cache_dir_bytes.
+struct scheduler_options scheduler_options_default(void);
 
 // Starts the thread. The model is borrowed and must outlive the scheduler.
 // Errors: INVALID (an option, with its bounds), NO_MEMORY, IO (cache_dir cannot be made or read).

@@ -96,7 +96,6 @@ static void add_model_facts(json_t *object, const struct served_model *model)
 // default_generation_settings are those of the model that ?model= names, or of the first that is loaded.
 void props_handle(struct server *server, struct exchange *exchange)
 {
-    const struct scheduler_options *options = &server->options.models.scheduler;
     const char *wanted = exchange_argument(exchange, "model");
     json_t *models = json_array(), *settings = sampling_object(&server->options.sampling);
     bool found = false;
@@ -115,7 +114,7 @@ void props_handle(struct server *server, struct exchange *exchange)
     exchange_answer_json(exchange, 200,
                          json_pack("{s:s, s:s, s:o, s:i, s:o}", "server", "tern", "version", tern_version(),
                                    "default_generation_settings", settings, "total_slots",
-                                   options->parallel > 0 ? (int)options->parallel : 16, "models", models));
+                                   (int)server->options.models.scheduler.parallel, "models", models));
 }
 
 static void append_slots(json_t *list, const char *name, const struct scheduler_stats *stats)

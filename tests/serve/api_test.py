@@ -8,6 +8,7 @@ import base64
 import math
 import os
 import struct
+import subprocess
 import sys
 import unittest
 
@@ -357,6 +358,15 @@ class Api(unittest.TestCase):
         again = self.server.get("/", If_None_Match=answer.headers["ETag"])
         self.assertEqual((again.status, again.body), (304, b""))
         self.assertEqual(self.server.get("/../../etc/passwd").status, 404)
+
+
+class Defaults(unittest.TestCase):
+    def test_help_says_how_many(self):
+        with Server(TERN, Models.get(), "chain.gguf") as server:
+            slots = server.get("/props").json()["total_slots"]
+            self.assertEqual(len(server.get("/slots").json()), slots)
+        words = subprocess.run([TERN, "serve", "--help"], capture_output=True, text=True, check=True).stdout.split()
+        self.assertIn(f"answers in progress at once, default {slots}", " ".join(words))
 
 
 class Thinking(unittest.TestCase):
