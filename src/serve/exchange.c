@@ -217,19 +217,23 @@ void exchange_answer_json(struct exchange *e, int status, json_t *body)
     exchange_answer(e, status, "application/json", &text);
 }
 
+static json_t *error_body(const struct exchange *e, const struct api_error *error)
+{
+    if (e->route == NULL || e->route->write_error == NULL) return api_error_json(error);
+    return e->route->write_error(error, e->id);
+}
+
 void exchange_fail(struct exchange *e, const struct api_error *error)
 {
-    json_t *(*write_error)(const struct api_error *) = api_error_json;
-    if (e->route != NULL && e->route->write_error != NULL) write_error = e->route->write_error;
     pthread_mutex_lock(&e->mutex);
     bool streaming = e->phase == EXCHANGE_STREAMING;
     e->retry_after = error->retry_after;
     pthread_mutex_unlock(&e->mutex);
     if (streaming) {
-        exchange_write_event(e, "error", write_error(error));
+        exchange_write_event(e, "error", error_body(e, error));
         exchange_end(e);
     } else {
-        exchange_answer_json(e, error->status, write_error(error));
+        exchange_answer_json(e, error->status, error_body(e, error));
     }
 }
 
@@ -376,7 +380,7 @@ static void add_cors(struct exchange *e, struct MHD_Response *response)
     MHD_add_response_header(response, "Access-Control-Allow-Origin", cors);
     MHD_add_response_header(response, "Vary", "Origin");
     if (strcmp(e->method, "OPTIONS") != 0) {
-        MHD_add_response_header(response, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+        MHD_add_response_header(response, "Access-Control-Expose-Headers", "X-Request-Id, Request-Id, Retry-After");
         return;
     }
     const char *wanted = exchange_header(e, "Access-Control-Request-Headers");
@@ -389,6 +393,7 @@ static void add_headers(struct exchange *e, struct MHD_Response *response)
 {
     char seconds[16];
     MHD_add_response_header(response, "X-Request-Id", e->id);
+    if (e->route != NULL && e->route->id_header != NULL) MHD_add_response_header(response, e->route->id_header, e->id);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (e->type[0] != '\0') MHD_add_response_header(response, "Content-Type", e->type);
     if (e->allowed[0] != '\0') MHD_add_response_header(response, "Allow", e->allowed);

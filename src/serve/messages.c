@@ -10,7 +10,6 @@ enum block { BLOCK_NONE, BLOCK_TEXT, BLOCK_THINKING, BLOCK_CALL };
 
 struct answer {
     bool stream;
-    bool begun;      // the stream
     int n_blocks;    // begun in it
     enum block open; // the last one
 };
@@ -24,10 +23,10 @@ static const char *error_type(const struct api_error *error)
     return error->status < 500 ? error->type : "api_error"; // which OpenAI calls alike
 }
 
-json_t *messages_error_json(const struct api_error *error)
+json_t *messages_error_json(const struct api_error *error, const char *id)
 {
-    return json_pack("{s:s, s:{s:s, s:o}}", "type", "error", "error", "type", error_type(error), "message",
-                     json_text(error->message, strlen(error->message)));
+    return json_pack("{s:s, s:{s:s, s:o}, s:s}", "type", "error", "error", "type", error_type(error), "message",
+                     json_text(error->message, strlen(error->message)), "request_id", id);
 }
 
 // ---- Pieces of the answer -------------------------------------------------------------------------------------------
@@ -138,9 +137,8 @@ static void write_delta(const struct answer *a, const struct generation *g, cons
     write_event(g, "content_block_delta", json_pack("{s:i, s:o}", "index", a->n_blocks - 1, "delta", delta));
 }
 
-static void begin_stream(struct answer *a, const struct generation *g, const struct generation_usage *usage)
+static void begin_stream(const struct generation *g, const struct generation_usage *usage)
 {
-    a->begun = true;
     exchange_begin_stream(generation_exchange(g));
     json_t *message = message_json(g, json_array(), json_null(), json_null(), usage);
     write_event(g, "message_start", json_pack("{s:o}", "message", message));
@@ -194,28 +192,18 @@ static void write_whole(const struct generation *g, const struct generation_usag
     exchange_answer_json(generation_exchange(g), 200, body);
 }
 
-static void fail(struct answer *a, const struct generation *g, const struct api_error *error)
-{
-    if (!a->begun) {
-        exchange_fail(generation_exchange(g), error);
-        return;
-    }
-    exchange_write_event(generation_exchange(g), "error", messages_error_json(error));
-    exchange_end(generation_exchange(g));
-}
-
 static void on_event(void *context, const struct generation *g, const struct generation_event *event)
 {
     struct answer *a = context;
     if (event->kind == GENERATION_ERROR) {
-        fail(a, g, event->error);
+        exchange_fail(generation_exchange(g), event->error);
     } else if (event->kind == GENERATION_END) {
         if (a->stream)
             end_stream(a, g, event->usage);
         else
             write_whole(g, event->usage);
     } else if (a->stream && event->kind == GENERATION_BEGIN) {
-        begin_stream(a, g, event->usage);
+        begin_stream(g, event->usage);
     } else if (a->stream) {
         write_piece(a, g, event);
     }

@@ -18,8 +18,9 @@ struct route {
     bool open;  // answers without an API key
     bool fast;  // handle() takes no time worth speaking of and runs on the thread that read the request
 
-    // The body of an error; NULL: OpenAI's form, api_error_json().
-    json_t *(*write_error)(const struct api_error *error);
+    // The body of an error, about the request of this id; NULL: OpenAI's form, api_error_json().
+    json_t *(*write_error)(const struct api_error *error, const char *id);
+    const char *id_header; // of answers, besides X-Request-Id; NULL: none
 };
 
 // The route of a request; *rest: see exchange_request. NULL with an error (404, or 405 with *allowed = the methods that
@@ -35,7 +36,7 @@ void models_one_handle(struct server *server, struct exchange *exchange);     //
 void responses_handle(struct server *server, struct exchange *exchange);      // /v1/responses
 void messages_handle(struct server *server, struct exchange *exchange);       // /v1/messages, Anthropic's
 void messages_count_handle(struct server *server, struct exchange *exchange); // /v1/messages/count_tokens
-json_t *messages_error_json(const struct api_error *error);                   // in their form
+json_t *messages_error_json(const struct api_error *error, const char *id);   // in their form
 void tokenize_handle(struct server *server, struct exchange *exchange);
 void detokenize_handle(struct server *server, struct exchange *exchange);
 void template_handle(struct server *server, struct exchange *exchange); // /apply-template

@@ -143,11 +143,24 @@ class Words(Dialect):
         self.assertEqual(body["content"], [{"type": "text", "text": SENTENCE}])
         self.assertEqual(body["usage"]["input_tokens"] + body["usage"]["cache_read_input_tokens"], plain + len("So:\n"))
 
+    def assert_names_its_request(self, answer, request_id):
+        self.assertTrue(request_id.startswith("req_"))
+        self.assertEqual((answer.headers["request-id"], answer.headers["X-Request-Id"]), (request_id, request_id))
+
+    def test_request_ids(self):
+        answer = self.message()
+        self.assert_names_its_request(answer, answer.headers["request-id"])
+        refused = self.server.post("/v1/messages/count_tokens", {})
+        self.assert_names_its_request(refused, refused.json()["request_id"])
+        self.assertNotEqual(refused.headers["request-id"], answer.headers["request-id"])
+        self.assertIsNone(self.respond().headers["request-id"])  # OpenAI's are called X-Request-Id
+
     def test_errors(self):
         answer = self.message(max_tokens="many")
         self.assertEqual((answer.status, answer.json()["type"]), (400, "error"))
         self.assertEqual(answer.json()["error"]["type"], "invalid_request_error")
         self.assertIn("max_tokens", answer.json()["error"]["message"])
+        self.assert_names_its_request(answer, answer.json()["request_id"])
         answer = self.respond(previous_response_id="resp_1")
         self.assertEqual((answer.status, answer.error()["param"]), (400, "previous_response_id"))
         answer = self.message(messages=[{"role": "user", "content": "word " * 600}])

@@ -90,6 +90,8 @@ test("errors are in their own form", async () => {
   await assert.rejects(client.messages.create({ ...hello, max_tokens: "many" }), (error) => {
     assert.ok(error instanceof Anthropic.BadRequestError);
     assert.equal(error.error.error.type, "invalid_request_error");
+    assert.match(error.requestID, /^req_/);
+    assert.equal(error.error.request_id, error.requestID);
     return true;
   });
 });

@@ -122,9 +122,14 @@ class Messages(unittest.TestCase):
         self.assertEqual(caught.exception.body["type"], "error")
         self.assertEqual(caught.exception.body["error"]["type"], "invalid_request_error")
         self.assertIn("messages[0].role", caught.exception.body["error"]["message"])
+        self.assertRegex(caught.exception.request_id, "^req_")
+        self.assertEqual(caught.exception.body["request_id"], caught.exception.request_id)
         with make_client(api_key="another") as client, self.assertRaises(anthropic.AuthenticationError) as caught:
             client.messages.create(model=MODEL, messages=HELLO, max_tokens=1)
         self.assertEqual(caught.exception.body["error"]["type"], "authentication_error")
+
+    def test_request_id(self):
+        self.assertRegex(self.ask()._request_id, "^req_")
 
     def test_many_at_once(self):
         async def ask_all():
