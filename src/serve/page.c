@@ -4,7 +4,9 @@
 #include "serve/route.h"
 #include "serve/server.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
                              "font-src 'self'; connect-src 'self'; worker-src 'self' blob:; "
@@ -18,9 +20,43 @@ static const struct page_file *find(const char *path)
     return NULL;
 }
 
+// Whether an entry of Accept-Encoding, which ends where `end` points, refuses its coding: "gzip;q=0".
+static bool is_refused(const char *entry, const char *end)
+{
+    const char *weight = memchr(entry, '=', (size_t)(end - entry));
+    return weight != NULL && strtod(weight + 1, NULL) <= 0;
+}
+
+// Whether an entry names the coding, in any case and whatever blanks and weight follow.
+static bool is_coding(const char *entry, const char *name)
+{
+    size_t length = strlen(name);
+    return strncasecmp(entry, name, length) == 0 && strchr(" \t;,", entry[length]) != NULL; // or the NUL
+}
+
+// RFC 9110, 12.5.3: gzip's own entry goes before that of "*".
+static bool accepts_gzip(const char *header)
+{
+    bool any = false;
+    while (header != NULL && *header != '\0') {
+        header += strspn(header, " \t,");
+        const char *end = header + strcspn(header, ",");
+        if (is_coding(header, "gzip") || is_coding(header, "x-gzip")) return !is_refused(header, end);
+        if (is_coding(header, "*")) any = !is_refused(header, end);
+        header = end;
+    }
+    return any;
+}
+
+static const struct page_body *choose_body(struct exchange *exchange, const struct page_file *file)
+{
+    if (file->gzip.bytes == NULL) return &file->plain;
+    exchange_add_header(exchange, "Vary", "Accept-Encoding");
+    return accepts_gzip(exchange_header(exchange, "Accept-Encoding")) ? &file->gzip : &file->plain;
+}
+
 static void add_headers(struct exchange *exchange, const struct page_file *file)
 {
-    exchange_add_header(exchange, "ETag", file->etag);
     exchange_add_header(exchange, "Cache-Control",
                         file->immutable ? "public, max-age=31536000, immutable" : "no-cache");
     exchange_add_header(exchange, "Content-Security-Policy", policy);
@@ -45,24 +81,31 @@ static void answer_missing(struct exchange *exchange, const char *path)
     exchange_fail(exchange, &error);
 }
 
+static void answer_file(struct exchange *exchange, const struct page_file *file)
+{
+    const struct page_body *body = choose_body(exchange, file);
+    const char *known = exchange_header(exchange, "If-None-Match");
+    struct buffer bytes = {0};
+    add_headers(exchange, file);
+    exchange_add_header(exchange, "ETag", body->etag);
+    if (known != NULL && strstr(known, body->etag) != NULL) {
+        exchange_answer(exchange, 304, "", &bytes);
+    } else if (buffer_append(&bytes, body->bytes, body->length) == TERN_OK) {
+        if (body == &file->gzip) exchange_add_header(exchange, "Content-Encoding", "gzip");
+        exchange_answer(exchange, 200, file->type, &bytes);
+    } else {
+        buffer_free(&bytes);
+        exchange_fail_memory(exchange);
+    }
+}
+
 void page_handle(struct server *server, struct exchange *exchange)
 {
     (void)server;
     const struct exchange_request *request = exchange_request(exchange);
     const struct page_file *file = find(request->rest);
-    struct buffer body = {0};
-    if (file == NULL) {
+    if (file == NULL)
         answer_missing(exchange, request->rest);
-        return;
-    }
-    add_headers(exchange, file);
-    const char *known = exchange_header(exchange, "If-None-Match");
-    if (known != NULL && strstr(known, file->etag) != NULL) {
-        exchange_answer(exchange, 304, "", &body);
-    } else if (buffer_append(&body, file->bytes, file->length) == TERN_OK) {
-        exchange_answer(exchange, 200, file->type, &body);
-    } else {
-        buffer_free(&body);
-        exchange_fail_memory(exchange);
-    }
+    else
+        answer_file(exchange, file);
 }

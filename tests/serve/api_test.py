@@ -5,8 +5,10 @@
 """
 
 import base64
+import gzip
 import math
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -358,6 +360,55 @@ class Api(unittest.TestCase):
         again = self.server.get("/", If_None_Match=answer.headers["ETag"])
         self.assertEqual((again.status, again.body), (304, b""))
         self.assertEqual(self.server.get("/../../etc/passwd").status, 404)
+
+    def find_file(self, *names):
+        """The path of a file of the page, by patterns of names: the first stands in the page, the next in that file."""
+        at, path = "/", ""
+        for name in names:
+            answer = self.server.get(at)
+            if answer.status == 404:
+                self.skipTest("this tern was built without its page")
+            path = at = "/assets/" + re.search(name, answer.body.decode())[0]
+        return path
+
+    def test_page_is_compressed(self):
+        script = self.find_file(r"index-[\w-]+\.js")
+        plain, packed = self.server.get(script), self.server.get(script, Accept_Encoding="gzip, deflate, br")
+        self.assertIsNone(plain.headers["Content-Encoding"])
+        self.assertEqual(packed.headers["Content-Encoding"], "gzip")
+        self.assertEqual(gzip.decompress(packed.body), plain.body)
+        self.assertLess(len(packed.body), len(plain.body) / 2)
+        self.assertNotEqual(packed.headers["ETag"], plain.headers["ETag"])
+        for answer in plain, packed:
+            self.assertEqual(answer.headers["Vary"], "Accept-Encoding")
+            self.assertEqual(answer.headers["Content-Type"], "text/javascript; charset=utf-8")
+            self.assertEqual(int(answer.headers["Content-Length"]), len(answer.body))
+
+    def test_known_page(self):
+        style = self.find_file(r"index-[\w-]+\.css")
+        tags = {coding: self.server.get(style, Accept_Encoding=coding).headers["ETag"] for coding in ("gzip", "identity")}
+        for coding, tag in tags.items():
+            known = self.server.get(style, Accept_Encoding=coding, If_None_Match=f'"other", W/{tag}')
+            self.assertEqual((known.status, known.body), (304, b""))
+            self.assertEqual((known.headers["ETag"], known.headers["Vary"]), (tag, "Accept-Encoding"))
+            self.assertIsNone(known.headers["Content-Encoding"])
+        self.assertEqual(self.server.get(style, Accept_Encoding="identity", If_None_Match=tags["gzip"]).status, 200)
+
+    def test_who_gets_compressed_pages(self):
+        script = self.find_file(r"index-[\w-]+\.js")
+        takes = ["gzip", "br, GZIP", "x-gzip", "*", "gzip;q=0.001", "deflate,gzip ; q=1", "br;q=0, *;q=0.5"]
+        refuses = ["", "identity", "br", "gzip;q=0", "gzip; q=0.000, *", "*;q=0", "gzipped", "not-gzip", "br;gzip",
+                   ";,=,*x"]
+        for header in takes + refuses:
+            with self.subTest(header):
+                coding = self.server.get(script, Accept_Encoding=header).headers["Content-Encoding"]
+                self.assertEqual(coding, "gzip" if header in takes else None)
+
+    def test_fonts_are_compressed_already(self):
+        font = self.find_file(r"index-[\w-]+\.js", r"typeset-[\w-]+\.css", r"[\w-]+\.woff2")
+        answer = self.server.get(font, Accept_Encoding="gzip")
+        self.assertEqual((answer.headers["Content-Type"], answer.body[:4]), ("font/woff2", b"wOF2"))
+        self.assertEqual((answer.headers["Content-Encoding"], answer.headers["Vary"]), (None, None))
 
 
 class Defaults(unittest.TestCase):
