@@ -211,7 +211,7 @@ static void load(struct models *models, struct entry *entry)
             log_say(models->log, "%s is ready after %.1f s: context of %d tokens, %d threads, kernels %s",
                     entry->source.name, model_clock() - start, (int)served.context, tern_model_threads(served.model),
                     tern_model_kernels(served.model));
-        else
+        else if (status != TERN_CANCELLED)
             log_warn(models->log, "%s cannot be loaded: %s", entry->source.name, tern_last_error());
         if (status != TERN_OK) close_served(&served);
         pthread_mutex_lock(&models->mutex);
@@ -264,7 +264,6 @@ static tern_status start(struct models *models)
 {
     TRY(copy_sources(models));
     if (models->n_entries == 0) return status_fail(TERN_INVALID, "there is no model to serve");
-    want(models, &models->entries[0]);
     int error = pthread_create(&models->thread, NULL, load_models, models);
     if (error != 0) return status_fail(TERN_IO, "a thread of the server cannot be started: %s", strerror(error));
     models->running = true;
@@ -286,6 +285,13 @@ tern_status models_open(const struct models_options *options, const struct log *
     else
         models_close(models);
     return status;
+}
+
+void models_load_first(struct models *models)
+{
+    pthread_mutex_lock(&models->mutex);
+    if (models->entries[0].state == MODELS_UNLOADED) want(models, &models->entries[0]);
+    pthread_mutex_unlock(&models->mutex);
 }
 
 static bool is_used(const struct models *models)

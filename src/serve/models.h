@@ -41,9 +41,10 @@ struct served_model {
     char fingerprint[MODELS_FINGERPRINT_BYTES]; // "fp_...": the version, the file's header, the kernels
 };
 
-// Starts the thread, and loading of the first model. The workers run what waited for a model. Errors: NO_MEMORY, IO.
+// Starts the thread. The workers run what waited for a model. Errors: NO_MEMORY, IO.
 tern_status models_open(const struct models_options *options, const struct log *log, struct workers *workers,
                         struct models **out);
+void models_load_first(struct models *models); // in the background, without anybody asking for it
 // Unloads all, once every model was given back: whoever has one must be made to end before. From then on there are
 // none: asking is answered with 503. NULL is fine.
 void models_stop(struct models *models);

@@ -18,7 +18,9 @@ static tern_status start(struct server *server)
     TRY(workers_open(WORKERS, &server->workers));
     TRY(workers_open(1, &server->writer));
     TRY(models_open(&server->options.models, &server->options.log, server->workers, &server->models));
-    return http_server_open(server, &server->options.http, &server->http);
+    TRY(http_server_open(server, &server->options.http, &server->http));
+    models_load_first(server->models); // not before it is clear that anybody can ask for it
+    return TERN_OK;
 }
 
 tern_status server_open(const struct server_options *options, struct server **out)

@@ -197,7 +197,8 @@ class Listening(unittest.TestCase):
         server = Server(TERN, Models.get(), "chain.gguf", "--port", str(taken.getsockname()[1]))
         self.assertEqual(server.process.wait(20 * SLOW), 1)
         server.stop()
-        self.assertIn("Address already in use", "".join(server.log))
+        self.assertEqual(len(server.log), 1)
+        self.assertIn("Address already in use", server.log[0])
         taken.close()
 
     @unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
@@ -217,10 +218,14 @@ class Listening(unittest.TestCase):
         self.assertTrue(answer.body.endswith(b"data: [DONE]\n\n"))
         connection.close()
         self.assertEqual(server.stop(), 0)
-        server = Server(TERN, Models.get(), "chain.gguf", "--tls-cert", path("key.pem"), "--tls-key", path("key.pem"))
-        self.assertEqual(server.process.wait(20 * SLOW), 1)
-        server.stop()
-        self.assertIn("certificate", "".join(server.log))
+        with open(path("other.pem"), "w") as file:
+            file.write("no PEM at all\n")
+        for words in [("key.pem", "key.pem"), ("cert.pem", "other.pem"), ("other.pem", "key.pem")]:
+            server = Server(TERN, Models.get(), "chain.gguf", "--tls-cert", path(words[0]), "--tls-key", path(words[1]))
+            self.assertEqual(server.process.wait(20 * SLOW), 1)
+            server.stop()
+            self.assertEqual(len(server.log), 1, server.log)  # and no word of a model whose loading was broken off
+            self.assertIn("certificate and key are no PEM texts that belong together", server.log[0])
 
 
 class Running(unittest.TestCase):
