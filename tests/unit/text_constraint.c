@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "../support/constraint_fixture.h"
 #include "../support/constraint_walk.h"
 
 static const char *const extra[] = {"<call>", "<call>{", "<call>x", "yes", "no", "no</call>", "ab", "zzz"};

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../support/constraint_walk.h"
+#include "../support/constraint_fixture.h"
 
 static const char call[] = "{\"const\": \"c\"}";
 static const char *const triggers[] = {"<call>"};
@@ -17,12 +17,9 @@ static const char *const triggers[] = {"<call>"};
 // behind the text, -2 if all is well.
 static int follow(const struct constraint_options *options, const char *text)
 {
-    struct tokenizer *tokenizer = byte_tokenizer_open(NULL, 0);
-    struct constraint_vocabulary *vocabulary;
     struct constraint *constraint;
     struct constraint_state *state;
     int found = -2;
-    assert_int_equal(constraint_vocabulary_open(tokenizer, &vocabulary), TERN_OK);
     if (constraint_open_schema(vocabulary, call, strlen(call), options, &constraint) != TERN_OK)
         fail_msg("%s", status_message());
     assert_int_equal(constraint_begin(constraint, &state), TERN_OK);
@@ -32,8 +29,6 @@ static int follow(const struct constraint_options *options, const char *text)
     if (found == -2 && !constraint_may_end(state)) found = -1;
     constraint_end(state);
     constraint_close(constraint);
-    constraint_vocabulary_close(vocabulary);
-    tokenizer_close(tokenizer);
     return found;
 }
 
@@ -80,18 +75,13 @@ static void an_answer_may_be_calls_or_json(void **unused)
 static void what_stands_in_its_place_needs_a_trigger(void **unused)
 {
     (void)unused;
-    struct tokenizer *tokenizer = byte_tokenizer_open(NULL, 0);
-    struct constraint_vocabulary *vocabulary;
     struct constraint *constraint;
     const struct constraint_options alone = {.otherwise = "{}"};
     const struct constraint_options broken = {.triggers = triggers, .n_triggers = 1, .otherwise = "{\"type\": \"x\"}"};
-    assert_int_equal(constraint_vocabulary_open(tokenizer, &vocabulary), TERN_OK);
     assert_int_equal(constraint_open_schema(vocabulary, call, strlen(call), &alone, &constraint), TERN_INVALID);
     assert_non_null(strstr(status_message(), "need a trigger"));
     assert_int_equal(constraint_open_schema(vocabulary, call, strlen(call), &broken, &constraint), TERN_INVALID);
     assert_non_null(strstr(status_message(), "/type"));
-    constraint_vocabulary_close(vocabulary);
-    tokenizer_close(tokenizer);
 }
 
 int main(void)
@@ -101,5 +91,5 @@ int main(void)
         cmocka_unit_test(an_answer_may_be_calls_or_json),
         cmocka_unit_test(what_stands_in_its_place_needs_a_trigger),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_vocabulary, close_vocabulary);
 }

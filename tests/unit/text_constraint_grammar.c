@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../support/constraint_fixture.h"
 #include "../support/constraint_walk.h"
 
 static struct constraint *open_grammar(const char *grammar)

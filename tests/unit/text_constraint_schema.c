@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../support/constraint_fixture.h"
 #include "../support/constraint_walk.h"
 #include "base/mapped_file.h"
 #include "base/status.h"
