@@ -64,18 +64,20 @@ static tern_status open_calls(struct tool_request *t, struct constraint **out)
 }
 
 // Where a call begins and what comes after it: the end of the answer or, where the style has a mark for each call,
-// another one. An answer that must be a call begins with one, behind the thinking if there is any.
+// another one. An answer that must be a call begins with one, behind the thinking if there is any, and one that begins
+// like a call without a mark, where the style has such calls, must be one.
 static void set_marks(struct tool_request *t, const char *const *call_open, const char *think_close)
 {
     const struct reply_style *style = t->style;
     struct constraint_options *options = &t->options;
     enum generation_tool_choice choice = t->request->tool_choice;
     bool must = choice != TOOL_CHOICE_AUTO, one = t->request->one_call || choice == TOOL_CHOICE_NAMED;
-    if (must || options->otherwise != NULL) options->behind = think_close;
+    if (must || options->otherwise != NULL || style->call_is_bare) options->behind = think_close;
     if (must && style->call_is_bare) return;
     options->triggers = call_open;
     options->n_triggers = 1;
     options->must_trigger = options->begins = must;
+    options->bare = style->call_is_bare;
     options->prefix = must ? *call_open : NULL;
     options->suffix = style->call_close[0] == '\0' ? NULL : style->call_close;
     options->repeat = !one && !style->call_is_list && !style->call_is_bare;

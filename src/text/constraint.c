@@ -13,6 +13,9 @@ struct constraint {
     const struct constraint_vocabulary *vocabulary;
     struct grammar grammar;
     uint32_t free_part; // its node, if any token at all may come there; otherwise GRAMMAR_NONE
+    tern_token *marks;  // [n_marks] control tokens that stand for their text
+    size_t n_marks;
+    uint32_t longest; // bytes of the longest token that may come
 };
 
 enum { MASKS_KEPT = 32 };
@@ -49,7 +52,40 @@ void constraint_close(struct constraint *constraint)
 {
     if (!constraint) return;
     grammar_free(&constraint->grammar);
+    free(constraint->marks);
     free(constraint);
+}
+
+static bool is_text(const char *mark, const char *bytes, size_t length)
+{
+    return mark && strlen(mark) == length && memcmp(mark, bytes, length) == 0;
+}
+
+static bool is_mark(const struct constraint_options *options, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < options->n_triggers; i++) {
+        if (is_text(options->triggers[i], bytes, length)) return true;
+    }
+    return is_text(options->prefix, bytes, length) || is_text(options->suffix, bytes, length) ||
+           is_text(options->behind, bytes, length);
+}
+
+// Models write marks such as [TOOL_CALLS] as one control token.
+static tern_status find_marks(struct constraint *constraint, const struct constraint_options *options)
+{
+    const struct constraint_vocabulary *v = constraint->vocabulary;
+    constraint->longest = v->longest;
+    if (!options || v->n_controls == 0) return TERN_OK;
+    constraint->marks = malloc(v->n_controls * sizeof *constraint->marks);
+    if (!constraint->marks) return status_fail(TERN_NO_MEMORY, "no memory for a constraint");
+    for (size_t i = 0; i < v->n_controls; i++) {
+        size_t length;
+        const char *bytes = tokenizer_token_bytes(v->tokenizer, v->controls[i], &length);
+        if (!bytes || length == 0 || !is_mark(options, bytes, length)) continue;
+        constraint->marks[constraint->n_marks++] = v->controls[i];
+        if (length > constraint->longest) constraint->longest = (uint32_t)length;
+    }
+    return TERN_OK;
 }
 
 static tern_status check_free_part(struct constraint *constraint, uint32_t node);
@@ -62,6 +98,7 @@ static tern_status complete(struct constraint *constraint, uint32_t rule, const 
         const char *schema = options->otherwise;
         TRY(schema_compile(&constraint->grammar, schema, strlen(schema), options->no_whitespace, &otherwise));
     }
+    TRY(find_marks(constraint, options));
     TRY(constraint_frame(&constraint->grammar, rule, otherwise, options, &free_part));
     TRY(grammar_finish(&constraint->grammar, &constraint->vocabulary->available));
     return free_part == GRAMMAR_NONE ? TERN_OK : check_free_part(constraint, free_part);
@@ -179,15 +216,24 @@ static tern_status make_room(struct constraint_state *s)
     return s->free_part == MACHINE_DEAD ? TERN_OK : machine_enter(&s->machine, s->constraint->free_part, &s->free_part);
 }
 
-// The state behind the token; MACHINE_DEAD if it is not allowed.
-static tern_status walk_token(struct constraint_state *s, tern_token token, uint32_t *out)
+static bool is_marked(const struct constraint *constraint, tern_token token)
+{
+    for (size_t i = 0; i < constraint->n_marks; i++) {
+        if (constraint->marks[i] == token) return true;
+    }
+    return false;
+}
+
+// The state behind the token, from the state `from` on; MACHINE_DEAD if it is not allowed there.
+static tern_status walk_token(struct constraint_state *s, uint32_t from, tern_token token, uint32_t *out)
 {
     const struct tokenizer *tokenizer = s->constraint->vocabulary->tokenizer;
     size_t length;
     const char *bytes = tokenizer_token_bytes(tokenizer, token, &length);
     *out = MACHINE_DEAD;
-    if (!bytes || length == 0 || tokenizer_is_control(tokenizer, token)) return TERN_OK;
-    *out = s->now;
+    if (!bytes || length == 0) return TERN_OK;
+    if (tokenizer_is_control(tokenizer, token) && !is_marked(s->constraint, token)) return TERN_OK;
+    *out = from;
     for (size_t i = 0; i < length && *out != MACHINE_DEAD; i++) {
         TRY(machine_step(&s->machine, *out, (uint8_t)bytes[i], out));
     }
@@ -205,14 +251,14 @@ bool constraint_allows(struct constraint_state *s, tern_token token)
     if (s->ended || !is_token(s, token)) return false;
     if (constraint_is_free(s)) return true;
     if (tokenizer_is_end(s->constraint->vocabulary->tokenizer, token)) return constraint_may_end(s);
-    return make_room(s) == TERN_OK && walk_token(s, token, &next) == TERN_OK && next != MACHINE_DEAD;
+    return make_room(s) == TERN_OK && walk_token(s, s->now, token, &next) == TERN_OK && next != MACHINE_DEAD;
 }
 
 static tern_status accept_text(struct constraint_state *s, tern_token token)
 {
     uint32_t next;
     TRY(make_room(s));
-    TRY(walk_token(s, token, &next));
+    TRY(walk_token(s, s->now, token, &next));
     if (next != MACHINE_DEAD) return s->now = next, TERN_OK;
     if (constraint_is_free(s)) return TERN_OK; // a control token, or one without bytes
     return status_fail(TERN_INVALID, "constraint: token %d is not allowed here", token);
@@ -272,6 +318,11 @@ static tern_status find_mask(struct constraint_state *s, uint32_t state, struct 
     memset(out->bits, 0, words * sizeof *out->bits);
     s->path[0] = state;
     TRY(walk_trie(&s->machine, v, s->path, out->bits));
+    for (size_t i = 0; i < s->constraint->n_marks; i++) {
+        uint32_t next;
+        TRY(walk_token(s, state, s->constraint->marks[i], &next));
+        if (next != MACHINE_DEAD) set_bit(out->bits, s->constraint->marks[i]);
+    }
     for (size_t i = 0; s->machine.states[state].accepts && i < v->n_ends; i++) {
         set_bit(out->bits, v->ends[i]);
     }
@@ -315,7 +366,7 @@ tern_status constraint_mask(struct constraint_state *s, uint32_t *mask, int32_t 
     if (constraint_is_free(s)) return fill_mask(mask, v->n_tokens, n_vocabulary), TERN_OK;
     if (s->ended) return memset(mask, 0, mask_words(n_vocabulary) * sizeof *mask), TERN_OK;
     TRY(make_room(s));
-    TRY(machine_round_counts(&s->machine, s->now, v->longest + 1, &state));
+    TRY(machine_round_counts(&s->machine, s->now, s->constraint->longest + 1, &state));
     struct kept_mask *kept = choose_mask(s, state);
     if (kept->state != state) TRY(find_mask(s, state, kept));
     kept->used = ++s->clock;

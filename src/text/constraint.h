@@ -4,7 +4,8 @@
 //
 // An answer may begin free: thinking before JSON, words before a tool call. Then `triggers` name the strings that end
 // the free part; the constrained part begins right behind the one found, and when it is complete the answer ends (or,
-// if `repeat` is set, goes on with another trigger and another such part).
+// if `repeat` is set, goes on with another trigger and another such part). Control tokens are no text and may come only
+// in a free part; but one that is called like a trigger, prefix, suffix or `behind` is that mark.
 #ifndef TEXT_CONSTRAINT_H
 #define TEXT_CONSTRAINT_H
 
@@ -29,6 +30,8 @@ struct constraint_options {
     const char *behind; // before even the prefix: free, up to and with this string ("</think>"); NULL: nothing
     // There is no free part: the answer is JSON of this schema unless it begins with a trigger. NULL: a free part
     const char *otherwise;
+    // An answer that begins with "{", behind nothing but blanks, is the constrained part too. Needs a trigger
+    bool bare;
     bool no_whitespace; // JSON as compact as can be; otherwise little whitespace, bounded
 };
 

@@ -19,6 +19,7 @@ struct search {
     uint16_t *shorter;     // [n_states] the longest proper end of it that is a state
     bool *found;           // [n_states] a trigger ends here
     size_t n_states, room;
+    uint32_t *nodes; // [n_states] of the grammar
 };
 
 static tern_status add_trigger(struct search *s, const char *trigger)
@@ -79,41 +80,74 @@ static tern_status build_search(struct search *s, const struct constraint_option
     return complete_search(s);
 }
 
-// The branches of one state: bytes that lead to the same state together.
-static tern_status fill_state(struct grammar *g, const struct search *s, const uint32_t *nodes, size_t state,
-                              uint32_t found, bool may_end)
+// Where each byte leads from one place; GRAMMAR_NONE: nowhere.
+struct branches {
+    uint32_t to[256];
+    uint32_t others[2]; // [n_others] where it goes on without a byte
+    size_t n_others;
+};
+
+// The split `node`; bytes that lead to the same node go together.
+static tern_status fill_branches(struct grammar *g, const struct branches *b, uint32_t node)
 {
-    uint32_t targets[257];
+    uint32_t targets[256 + 2];
     size_t count = 0;
     bool done[256] = {false};
     for (int byte = 0; byte < 256; byte++) {
-        uint16_t to = s->next[state][byte];
         struct byte_set set = {0};
-        if (done[byte]) continue;
+        if (done[byte] || b->to[byte] == GRAMMAR_NONE) continue;
         for (int other = byte; other < 256; other++) {
-            if (s->next[state][other] != to) continue;
+            if (b->to[other] != b->to[byte]) continue;
             byte_set_add(&set, (unsigned)other, (unsigned)other);
             done[other] = true;
         }
-        TRY(grammar_bytes(g, &set, s->found[to] ? found : nodes[to], &targets[count++]));
+        TRY(grammar_bytes(g, &set, b->to[byte], &targets[count++]));
     }
-    if (may_end) targets[count++] = grammar_end();
-    return grammar_split_fill(g, nodes[state], targets, count);
+    for (size_t i = 0; i < b->n_others; i++) {
+        targets[count++] = b->others[i];
+    }
+    return grammar_split_fill(g, node, targets, count);
+}
+
+static void find_branches(const struct search *s, const uint32_t *nodes, size_t state, uint32_t found, bool may_end,
+                          struct branches *out)
+{
+    *out = (struct branches){.n_others = may_end, .others = {grammar_end()}};
+    for (int byte = 0; byte < 256; byte++) {
+        uint16_t to = s->next[state][byte];
+        out->to[byte] = s->found[to] ? found : nodes[to];
+    }
 }
 
 // `start`: a split without targets. `found`: what comes behind a trigger.
 static tern_status build_free_part(struct grammar *g, struct search *s, uint32_t start, uint32_t found, bool may_end)
 {
-    uint32_t *nodes;
-    TRY(arena_alloc(&s->arena, s->n_states, sizeof *nodes, &nodes));
-    nodes[0] = start;
+    struct branches branches;
+    TRY(arena_alloc(&s->arena, s->n_states, sizeof *s->nodes, &s->nodes));
+    s->nodes[0] = start;
     for (size_t i = 1; i < s->n_states; i++) {
-        TRY(grammar_split_later(g, &nodes[i]));
+        TRY(grammar_split_later(g, &s->nodes[i]));
     }
     for (size_t i = 0; i < s->n_states; i++) {
-        TRY(fill_state(g, s, nodes, i, found, may_end));
+        find_branches(s, s->nodes, i, found, may_end, &branches);
+        TRY(fill_branches(g, &branches, s->nodes[i]));
     }
     return TERN_OK;
+}
+
+// Before a free part that is not to begin with "{": that begins the constrained part.
+static tern_status build_bare(struct grammar *g, const struct search *s, uint32_t constrained, bool may_end,
+                              uint32_t *out)
+{
+    struct branches branches;
+    TRY(grammar_split_later(g, out));
+    find_branches(s, s->nodes, 0, constrained, may_end, &branches);
+    for (const char *blank = " \t\r\n"; *blank; blank++) {
+        branches.to[(uint8_t)*blank] = *out;
+    }
+    branches.to['{'] = GRAMMAR_NONE;
+    branches.others[branches.n_others++] = constrained;
+    return fill_branches(g, &branches, *out);
 }
 
 static tern_status build_constrained(struct grammar *g, uint32_t rule, const struct constraint_options *options,
@@ -138,13 +172,14 @@ static tern_status allow_blanks(struct grammar *g, uint32_t node, uint32_t *out)
     return TERN_OK;
 }
 
-// A trigger and the constrained part, or `other`.
+// A trigger and the constrained part, which may be bare where the answer begins, or `other`.
 static tern_status build_choice(struct grammar *g, const struct constraint_options *options, uint32_t constrained,
-                                uint32_t other, uint32_t *out)
+                                bool bare, uint32_t other, uint32_t *out)
 {
-    uint32_t targets[MAX_TRIGGERS + 1];
+    uint32_t targets[MAX_TRIGGERS + 2];
     size_t n_targets = 0;
     targets[n_targets++] = other;
+    if (bare) targets[n_targets++] = constrained;
     for (size_t i = 0; i < options->n_triggers; i++) {
         const char *trigger = options->triggers[i];
         TRY(grammar_literal(g, trigger, strlen(trigger), constrained, &targets[n_targets++]));
@@ -157,7 +192,7 @@ static tern_status build_again(struct grammar *g, const struct constraint_option
                                uint32_t start)
 {
     uint32_t again;
-    TRY(build_choice(g, options, constrained, grammar_end(), &again));
+    TRY(build_choice(g, options, constrained, false, grammar_end(), &again));
     TRY(allow_blanks(g, again, &again));
     return grammar_split_fill(g, start, &again, 1);
 }
@@ -174,11 +209,12 @@ static tern_status build_triggered(struct grammar *g, struct search *s, uint32_t
     if (options->begins) return TERN_OK;
     if (otherwise != GRAMMAR_NONE) {
         TRY(grammar_call(g, otherwise, grammar_end(), &otherwise));
-        return build_choice(g, options, constrained, otherwise, out);
+        return build_choice(g, options, constrained, options->bare, otherwise, out);
     }
     TRY(grammar_split_later(g, out));
     if (!options->must_trigger) *free_part = *out;
-    return build_free_part(g, s, *out, constrained, !options->must_trigger);
+    TRY(build_free_part(g, s, *out, constrained, !options->must_trigger));
+    return options->bare ? build_bare(g, s, constrained, !options->must_trigger, out) : TERN_OK;
 }
 
 static tern_status build_behind(struct grammar *g, struct search *s, const char *behind, uint32_t next, uint32_t *out)
@@ -199,8 +235,8 @@ tern_status constraint_frame(struct grammar *g, uint32_t rule, uint32_t otherwis
     tern_status status;
     *free_part = GRAMMAR_NONE;
     if (!options) options = &none;
-    if (options->n_triggers == 0 && (options->repeat || options->must_trigger || options->otherwise))
-        return status_fail(TERN_INVALID, "constraint: repeat, must_trigger and otherwise need a trigger");
+    if (options->n_triggers == 0 && (options->repeat || options->must_trigger || options->otherwise || options->bare))
+        return status_fail(TERN_INVALID, "constraint: repeat, must_trigger, otherwise and bare need a trigger");
     status = options->n_triggers ? build_triggered(g, &triggers, rule, otherwise, options, &node, free_part)
                                  : build_constrained(g, rule, options, grammar_end(), &node);
     if (status == TERN_OK && options->prefix)

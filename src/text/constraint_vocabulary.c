@@ -88,13 +88,18 @@ static tern_status build_trie(struct constraint_vocabulary *v, const struct spel
     return TERN_OK;
 }
 
-static tern_status list_ends(struct constraint_vocabulary *v)
+static tern_status list_specials(struct constraint_vocabulary *v)
 {
-    size_t room = 0;
+    size_t ends_room = 0, controls_room = 0;
     for (tern_token token = 0; token < v->n_tokens; token++) {
-        if (!tokenizer_is_end(v->tokenizer, token)) continue;
-        TRY(constraint_grow(&v->ends, &room, v->n_ends + 1, sizeof *v->ends, SIZE_MAX / 64, "end tokens"));
-        v->ends[v->n_ends++] = token;
+        if (tokenizer_is_end(v->tokenizer, token)) {
+            TRY(constraint_grow(&v->ends, &ends_room, v->n_ends + 1, sizeof *v->ends, SIZE_MAX / 64, "end tokens"));
+            v->ends[v->n_ends++] = token;
+        } else if (tokenizer_is_control(v->tokenizer, token)) {
+            TRY(constraint_grow(&v->controls, &controls_room, v->n_controls + 1, sizeof *v->controls, SIZE_MAX / 64,
+                                "control tokens"));
+            v->controls[v->n_controls++] = token;
+        }
     }
     return TERN_OK;
 }
@@ -110,7 +115,7 @@ static tern_status fill_vocabulary(struct constraint_vocabulary *v)
     size_t count = list_tokens(v, tokens);
     tern_status status = build_trie(v, tokens, count);
     free(tokens);
-    return status == TERN_OK ? list_ends(v) : status;
+    return status == TERN_OK ? list_specials(v) : status;
 }
 
 tern_status constraint_vocabulary_open(const struct tokenizer *tokenizer, struct constraint_vocabulary **out)
@@ -135,5 +140,6 @@ void constraint_vocabulary_close(struct constraint_vocabulary *v)
     free(v->nodes);
     free(v->same);
     free(v->ends);
+    free(v->controls);
     free(v);
 }

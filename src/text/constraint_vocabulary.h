@@ -20,6 +20,8 @@ struct constraint_vocabulary {
     tern_token *same; // [n_tokens] the next token with the same bytes, -1: none
     tern_token *ends; // [n_ends]
     size_t n_ends;
+    tern_token *controls; // [n_controls] control tokens that end nothing
+    size_t n_controls;
     int32_t n_tokens;
     uint32_t longest;          // bytes of the longest token in the trie
     struct byte_set available; // bytes that are tokens by themselves

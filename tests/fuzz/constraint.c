@@ -71,10 +71,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .repeat = data[0] & 4,
                                          .must_trigger = data[0] & 8,
                                          .suffix = data[0] & 16 ? "</call>" : NULL,
-                                         .prefix = data[0] & 32 ? "<p>" : NULL,
+                                         .prefix = data[0] & 32 ? "<|tool|>" : NULL,
                                          .begins = (data[0] & 3) == 2,
                                          .behind = (data[0] & 48) == 48 ? "</t>" : NULL,
                                          .otherwise = (data[0] & 3) == 3 ? "{\"type\": \"integer\"}" : NULL,
+                                         .bare = (data[0] & 67) == 65,
                                          .no_whitespace = data[0] & 64};
     struct constraint *constraint;
     tern_status status = data[0] & 128 ? constraint_open_grammar(get_vocabulary(), text, length, &options, &constraint)

@@ -286,5 +286,40 @@ class Calls(Dialect):
         self.assertIn("text.format: schema, /uniqueItems", answer.error()["message"])
 
 
+class Marks(unittest.TestCase):
+    """Models that would call with arguments that the schema does not allow, and write their calls in other ways."""
+
+    look = [{"type": "function", "function": {"name": "look", "parameters": LOOK}}]
+
+    def say(self, chain, sign, controls=(), **fields):
+        template = chain_model.CHATML + "{# " + sign + " #}"
+        with tempfile.TemporaryDirectory(prefix="tern-marks-") as folder:
+            chain_model.write_model(os.path.join(folder, "marked.gguf"), chain=["\n", *chain, "<|im_end|>"],
+                                    template=template, context=2048, controls=controls)
+            with Server(TERN, folder, "marked.gguf") as server:
+                return server.chat(max_tokens=200, tools=self.look, **fields).json()["choices"][0]
+
+    def assert_calls(self, choice, words=None):
+        self.assertEqual((choice["finish_reason"], choice["message"]["content"]), ("tool_calls", words))
+        for call in choice["message"]["tool_calls"]:
+            self.assertEqual(call["function"]["name"], "look")
+            self.assertIn(json.loads(call["function"]["arguments"])["at"], ("sky", "sea"))
+
+    def test_calls_without_a_mark(self):
+        sign = '{"name": function name, "parameters": dictionary}'
+        bare = ['{"name": "', "look", '", "parameters": ', '{"at": ', '"moon"', "}}"]
+        self.assert_calls(self.say(bare, sign))
+        self.assert_calls(self.say(["<|python_tag|>", *bare], sign, controls=["<|python_tag|>"]))
+        said = self.say(["Like", " this: ", *bare], sign)  # amid words it is none
+        self.assertEqual(said["finish_reason"], "stop")
+        self.assertIn('"moon"', said["message"]["content"])
+
+    def test_a_mark_that_is_a_control_token(self):
+        sign, mark = "[TOOL_CALLS]", ["[TOOL_CALLS]"]
+        chain = ["Let", " me", " see", ".", *mark, '[{"name": "', "look", '", "arguments": ', '{"at": ', '"moon"', "}}]"]
+        self.assert_calls(self.say(chain, sign, controls=mark), "Let me see.")
+        self.assert_calls(self.say(chain, sign, controls=mark, tool_choice="required", parallel_tool_calls=False))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -33,12 +33,13 @@ def byte_letters():
     return letters
 
 
-def vocabulary(chain):
+def vocabulary(chain, controls=()):
     """[(name, type)]: bytes, special tokens, then the chain's words; and the index of each by its text."""
     letters = byte_letters()
     tokens = [(letters[byte], NORMAL) for byte in range(256)]
     tokens += [("<|endoftext|>", CONTROL), ("<|im_start|>", CONTROL), ("<|im_end|>", CONTROL),
                ("<think>", USER_DEFINED), ("</think>", USER_DEFINED), ("th", NORMAL), ("\u0120t", NORMAL)]
+    tokens += [(name, CONTROL) for name in controls]
     names = {name: index for index, (name, _) in enumerate(tokens)}
     ids = []
     for word in chain:
@@ -133,8 +134,8 @@ def model_pairs(tokens, architecture, name, template, context, layers):
 
 
 def write_model(path, chain=SENTENCE, architecture="llama", name="Chain", template=CHATML, context=512,
-                layers=1):
-    tokens, ids = vocabulary(chain)
+                layers=1, controls=()):
+    tokens, ids = vocabulary(chain, controls)
     tensors = model_tensors(len(tokens), ids, layers, random.Random(1))
     pairs = model_pairs(tokens, architecture, name, template, context, layers)
     header, offset = bytearray(), 0
