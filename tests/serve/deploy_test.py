@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What share/deploy has for machines that serve: the options' file starts a server, the unit of systemd is well-formed and
-gives little away.
+gives little away, the image has the libraries that the build needs.
 
     deploy_test.py TERN
 """
@@ -17,7 +17,8 @@ import unittest
 from server import Models, Server
 
 TERN = os.path.abspath(sys.argv.pop(1))
-DEPLOY = pathlib.Path(__file__).parents[2] / "share" / "deploy"
+SOURCE = pathlib.Path(__file__).parents[2]
+DEPLOY = SOURCE / "share" / "deploy"
 MOST_EXPOSED = 15  # of 100, by systemd's own reckoning
 
 
@@ -51,6 +52,13 @@ class Deploy(unittest.TestCase):
         rated = subprocess.run(["systemd-analyze", "security", "--offline=yes", f"--threshold={MOST_EXPOSED}", str(unit)],
                                capture_output=True, text=True, check=False)
         self.assertEqual(rated.returncode, 0, rated.stdout[-2000:] + rated.stderr)
+
+    def test_image(self):
+        needs = (SOURCE / "scripts" / "install-dependencies").read_text(encoding="utf-8")
+        needs = re.search(r"needs_build='(.*?)'", needs, re.DOTALL)[1]
+        packages = {package for line in needs.strip().split("\n") for package in line.split("|")[2].split()}
+        build = (DEPLOY / "Containerfile").read_text(encoding="utf-8").split("\nFROM ")[1]
+        self.assertEqual(packages - set(build.split()), set())
 
 
 if __name__ == "__main__":
