@@ -15,8 +15,14 @@ tern_status pool_open(int threads, struct pool **out);
 void pool_close(struct pool *pool);
 int pool_threads(const struct pool *pool);
 
-// Runs task(context, i, worker) for all i and returns when all are done. Calls from several threads wait for
-// each other; a task must not call pool_run on its own pool. Tasks are handed out in ascending order.
+// Runs task(context, i, worker) for all i and returns when all are done. Calls from several threads wait for each
+// other; a task must not call pool_run on its own pool.
+//
+// Each worker begins with a share of its own and takes its tasks in ascending order, so that what a task reads may lie
+// behind what the one before it read; who is done takes the last tasks of others.
 void pool_run(struct pool *pool, int64_t n_tasks, pool_task task, void *context);
+
+// The first task of a worker's share: it ends where that of worker + 1 begins.
+int64_t pool_share(const struct pool *pool, int64_t n_tasks, int worker);
 
 #endif

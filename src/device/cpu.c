@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "device/device.h"
+#include "kernel/arithmetic.h"
 #include "kernel/kernel.h"
 #include "kernel/kv_block.h"
 
@@ -15,10 +16,10 @@ _Static_assert((int)DEVICE_KV_BLOCK == (int)ATTENTION_BLOCK, "attention walks th
 enum {
     // Tasks for each thread and product with many tokens: enough to even out unequal cores, few enough to cost nothing.
     TASKS_PER_THREAD = 8,
-    MAX_SPANS = 512,           // that the tiles of a product are cut into
-    MIN_MANY_TOKENS_SPAN = 32, // tiles that one task takes at least when it builds tables for many tokens
-    ATTENTION_ROWS = 16,       // rows whose queries look at a block of keys together
-    SERIAL_ELEMENTS = 16384,   // elementwise work below this is done before other threads would wake
+    MIN_MANY_TOKENS_SPAN = 32,  // tiles that one task takes at least when it builds tables for many tokens
+    FEW_TOKENS_SPAN = 64 << 10, // bytes of weights that one task takes about with few tokens
+    ATTENTION_ROWS = 16,        // rows whose queries look at a block of keys together
+    SERIAL_ELEMENTS = 16384,    // elementwise work below this is done before other threads would wake
 };
 
 // Memory that grows when it is asked for more and is otherwise kept.
@@ -27,16 +28,22 @@ struct scratch {
     size_t capacity;
 };
 
+// What one thread has for itself.
+struct worker {
+    _Alignas(64) struct scratch scratch;
+    int64_t next_tile; // at which the span of tiles that it multiplied last ends
+};
+
 struct device {
     struct pool *pool;
     const struct kernels *kernels;
     bool f32_activations;
-    struct scratch *worker;                  // [threads]
-    struct scratch q[ACTIVATION_FORMS];      // int8 activations in each form
-    struct scratch scales[ACTIVATION_FORMS]; // their scales
-    struct scratch tables[MATRIX_DENSE];     // lookup tables for trits and bits
-    struct scratch runs;                     // of attention
-    device_observer observer;                // of matmul's inputs; NULL: none
+    struct worker *workers;                   // [threads]
+    struct scratch q[ACTIVATION_FORMS];       // int8 activations in each form
+    struct scratch scales[ACTIVATION_FORMS];  // their scales
+    struct scratch tables[DEVICE_MAX_SHARED]; // what kernels made of them for each product
+    struct scratch runs;                      // of attention
+    device_observer observer;                 // of matmul's inputs; NULL: none
     void *observer_context;
 };
 
@@ -60,7 +67,7 @@ static tern_status scratch_reserve(struct scratch *scratch, int64_t bytes)
 static tern_status reserve_workers(struct device *device, int64_t bytes)
 {
     for (int i = 0; i < pool_threads(device->pool); i++)
-        TRY(scratch_reserve(&device->worker[i], bytes));
+        TRY(scratch_reserve(&device->workers[i].scratch, bytes));
     return TERN_OK;
 }
 
@@ -77,16 +84,17 @@ tern_status device_open(const struct device_options *options, struct device **ou
 
     struct device *device = calloc(1, sizeof *device);
     int threads = options->threads > 0 ? options->threads : cpu_cores();
-    struct scratch *worker = calloc((size_t)threads, sizeof *worker);
-    if (device == NULL || worker == NULL) {
+    struct worker *workers = aligned_alloc(64, (size_t)threads * sizeof *workers);
+    if (device == NULL || workers == NULL) {
         free(device);
-        free(worker);
+        free(workers);
         return status_fail(TERN_NO_MEMORY, "no memory for %d threads", threads);
     }
-    *device = (struct device){.kernels = kernels, .f32_activations = options->f32_activations, .worker = worker};
+    memset(workers, 0, (size_t)threads * sizeof *workers);
+    *device = (struct device){.kernels = kernels, .f32_activations = options->f32_activations, .workers = workers};
     tern_status status = pool_open(threads, &device->pool);
     if (status != TERN_OK) {
-        free(worker);
+        free(workers);
         free(device);
         return status;
     }
@@ -98,14 +106,14 @@ void device_close(struct device *device)
 {
     if (device == NULL) return;
     for (int i = 0; i < pool_threads(device->pool); i++)
-        free(device->worker[i].data);
-    free(device->worker);
+        free(device->workers[i].scratch.data);
+    free(device->workers);
     for (int form = 0; form < ACTIVATION_FORMS; form++) {
         free(device->q[form].data);
         free(device->scales[form].data);
     }
-    for (int kind = 0; kind < MATRIX_DENSE; kind++)
-        free(device->tables[kind].data);
+    for (int i = 0; i < DEVICE_MAX_SHARED; i++)
+        free(device->tables[i].data);
     free(device->runs.data);
     pool_close(device->pool);
     free(device);
@@ -195,6 +203,7 @@ tern_status device_measure_weight(const struct tensor *tensor, bool token_scales
 {
     struct matrix matrix;
     TRY(tile_plan(tensor, token_scales, false, &matrix));
+    tile_pair(&matrix); // which takes a tile more if it takes anything
     *bytes = tile_matrix_bytes(&matrix);
     return TERN_OK;
 }
@@ -208,7 +217,7 @@ static void fill_tile(void *context, int64_t tile, int worker)
 {
     (void)worker;
     const struct fill_job *job = context;
-    tile_fill(job->tensor, &job->weight->matrix, tile, job->weight->tiles + tile * job->weight->matrix.tile_bytes);
+    tile_fill(job->tensor, &job->weight->matrix, tile, job->weight->tiles);
 }
 
 tern_status device_load_weight(struct device *device, const struct tensor *tensor, bool token_scales,
@@ -218,6 +227,7 @@ tern_status device_load_weight(struct device *device, const struct tensor *tenso
     struct weight *weight = calloc(1, sizeof *weight);
     if (weight == NULL) return status_fail(TERN_NO_MEMORY, "no memory for tensor %s", tensor->name);
     tern_status status = tile_plan(tensor, token_scales, device->f32_activations, &weight->matrix);
+    if (device->kernels->pairs_tiles) tile_pair(&weight->matrix);
     if (status == TERN_OK && weight->matrix.kind == MATRIX_DENSE) {
         weight->matrix.data = tensor->data;
     } else if (status == TERN_OK) {
@@ -438,98 +448,94 @@ struct table_job {
     const struct matrix *matrix;
     const int8_t *q;
     uint8_t *table;
-    int64_t table_bytes;
+    int64_t n_tokens, table_bytes;
 };
 
 static void build_table(void *context, int64_t row, int worker)
 {
     (void)worker;
     const struct table_job *job = context;
-    job->kernels->table_build(job->matrix, job->q + row * job->matrix->columns, job->table + row * job->table_bytes);
+    job->kernels->table_build(job->matrix, job->n_tokens, job->q + row * job->matrix->columns,
+                              job->table + row * job->table_bytes);
 }
 
-static tern_status prepare_table(struct device *device, const struct matrix *matrix, struct activations *x)
+static tern_status prepare_table(struct device *device, const struct matrix *matrix, struct scratch *scratch,
+                                 struct activations *x)
 {
     const struct kernels *kernels = device->kernels;
-    if (matrix->kind == MATRIX_DENSE || matrix->form == ACTIVATION_F32 || x->n_tokens > kernels->table_tokens)
-        return TERN_OK;
-    x->table_bytes = kernels->table_bytes(matrix);
+    x->table_bytes = matrix->form == ACTIVATION_F32 ? 0 : kernels->table_bytes(matrix, x->n_tokens);
     if (x->table_bytes == 0) return TERN_OK;
-    struct scratch *scratch = &device->tables[matrix->kind];
     TRY(scratch_reserve(scratch, x->n_tokens * x->table_bytes));
     x->table = scratch->data;
-    struct table_job job = {kernels, matrix, x->q, scratch->data, x->table_bytes};
+    struct table_job job = {kernels, matrix, x->q, scratch->data, x->n_tokens, x->table_bytes};
     run(device, x->n_tokens, x->n_tokens * x->columns, build_table, &job);
     return TERN_OK;
 }
 
+static int64_t even(int64_t n)
+{
+    return n + n % 2;
+}
+
 // A grid of tasks: spans of the tiles of all matrices, one after the other, by spans of tokens. Tokens run fastest, so
-// that threads which work at the same time read the same weights.
+// that one after the other reads the same weights. With few tokens the spans are short, for a thread that goes on with
+// the next one loses nothing, and all threads end together.
 struct matmul_job {
     const struct kernels *kernels;
-    struct scratch *worker; // [threads]
+    struct worker *workers; // [threads]
     struct multiply multiply[DEVICE_MAX_SHARED];
     struct activations x[DEVICE_MAX_SHARED];
     int n_products;
     int64_t n_tokens, token_span, token_spans;
-    int64_t cut[MAX_SPANS + 1], n_spans; // span i is tiles [cut[i], cut[i + 1])
+    int64_t n_tiles, tile_span, tile_spans; // of all matrices, made even for each: kernels take tiles in pairs
+    bool few;
 };
 
-static void multiply_task(void *context, int64_t index, int worker)
+static void multiply_task(void *context, int64_t index, int worker_index)
 {
     const struct matmul_job *job = context;
-    const int64_t *span = job->cut + index / job->token_spans;
-    int64_t token = index % job->token_spans * job->token_span, token_end = token + job->token_span, first = 0;
-    if (token_end > job->n_tokens) token_end = job->n_tokens;
+    struct worker *worker = &job->workers[worker_index];
+    const int64_t span = index / job->token_spans * job->tile_span,
+                  span_end = min_i64(span + job->tile_span, job->n_tiles);
+    const int64_t token = index % job->token_spans * job->token_span,
+                  token_end = min_i64(token + job->token_span, job->n_tokens);
+    const bool goes_on = worker->next_tile == span;
+    int64_t first = 0;
     for (int i = 0; i < job->n_products; i++) {
-        const int64_t n_tiles = job->multiply[i].w->n_tiles;
-        int64_t tile = span[0] - first, tile_end = span[1] - first;
-        if (tile < 0) tile = 0;
-        if (tile_end > n_tiles) tile_end = n_tiles;
-        if (tile < tile_end)
-            job->kernels->multiply(&job->multiply[i], tile, tile_end, token, token_end, job->worker[worker].data);
-        first += n_tiles;
+        const struct matrix *w = job->multiply[i].w;
+        const int64_t tile = span - first > 0 ? span - first : 0, tile_end = min_i64(span_end - first, w->n_tiles);
+        first += even(w->n_tiles);
+        if (tile >= tile_end) continue;
+        if (job->few && job->kernels->read_ahead != NULL && (tile == 0 || !goes_on)) job->kernels->read_ahead(w, tile);
+        job->kernels->multiply(&job->multiply[i], tile, tile_end, token, token_end, worker->scratch.data);
     }
+    worker->next_tile = span_end;
 }
 
 // Spans of equal size, for many tokens: each begins with work that its tiles share.
-static int64_t equal_span(int64_t n_tiles, int64_t token_spans, int threads)
+static int64_t many_tokens_span(const struct matmul_job *job, int threads)
 {
-    int64_t spans = ((int64_t)threads * TASKS_PER_THREAD + token_spans - 1) / token_spans;
-    int64_t span = (n_tiles + spans - 1) / spans;
+    const int64_t spans = ((int64_t)threads * TASKS_PER_THREAD + job->token_spans - 1) / job->token_spans;
+    const int64_t span = (job->n_tiles + spans - 1) / spans;
     return span < MIN_MANY_TOKENS_SPAN ? MIN_MANY_TOKENS_SPAN : span;
 }
 
-// With few tokens a span is half of a thread's share of what is left: long ones first, for beginning costs time, and
-// short ones last, so that all threads end together.
-static int64_t falling_span(int64_t tiles_left, int threads)
+static int64_t few_tokens_span(const struct matmul_job *job)
 {
-    return (tiles_left + 2 * threads - 1) / (2 * threads);
+    const struct matrix *w = job->multiply[0].w;
+    return 1 + FEW_TOKENS_SPAN / (w->kind == MATRIX_DENSE ? TILE_ROWS * w->row_bytes : w->tile_bytes);
 }
 
-static void plan_spans(struct matmul_job *job, int64_t n_tiles, int threads)
+static void plan_spans(struct matmul_job *job, int threads)
 {
-    const bool few = job->n_tokens <= job->kernels->few_tokens;
-    job->token_span = few ? job->n_tokens : job->kernels->token_tile;
+    job->few = job->n_tokens <= job->kernels->few_tokens;
+    job->token_span = job->few ? job->n_tokens : job->kernels->token_tile;
     job->token_spans = (job->n_tokens + job->token_span - 1) / job->token_span;
-    const int64_t equal = equal_span(n_tiles, job->token_spans, threads), least = (n_tiles + MAX_SPANS - 1) / MAX_SPANS;
-    job->n_spans = 0;
-    for (int64_t tile = 0; tile < n_tiles;) {
-        int64_t span = few ? falling_span(n_tiles - tile, threads) : equal;
-        if (span < least) span = least;
-        span += span % 2; // kernels take tiles in pairs
-        job->cut[job->n_spans++] = tile;
-        tile = span < n_tiles - tile ? tile + span : n_tiles;
-    }
-    job->cut[job->n_spans] = n_tiles;
-}
-
-static int64_t longest_span(const struct matmul_job *job)
-{
-    int64_t longest = 0;
-    for (int64_t i = 0; i < job->n_spans; i++)
-        if (job->cut[i + 1] - job->cut[i] > longest) longest = job->cut[i + 1] - job->cut[i];
-    return longest;
+    job->tile_span = job->few ? few_tokens_span(job) : many_tokens_span(job, threads);
+    job->tile_span = even(job->tile_span);
+    job->tile_spans = (job->n_tiles + job->tile_span - 1) / job->tile_span;
+    for (int i = 0; i < threads; i++)
+        job->workers[i].next_tile = -1;
 }
 
 void device_observe(struct device *device, device_observer observer, void *context)
@@ -538,28 +544,33 @@ void device_observe(struct device *device, device_observer observer, void *conte
     device->observer_context = context;
 }
 
-// Activations of matrix i in its form, with tables if its kernel wants them. Matrices of one kind share theirs: trits
-// and bits have tables of their own.
+// True if kernels make the same of activations for both.
+static bool shares_table(const struct matrix *a, const struct matrix *b)
+{
+    return a->kind == b->kind && a->form == b->form && a->group == b->group &&
+           (a->kind != MATRIX_DENSE || a->type == b->type);
+}
+
+// Activations of matrix i in its form, with the table that its kernel wants.
 static tern_status prepare_product(struct device *device, struct matmul_job *job, int i, const struct matrix *matrix,
                                    const struct activations *form)
 {
     job->x[i] = *form;
     for (int twin = 0; twin < i; twin++) {
-        const struct matrix *other = job->multiply[twin].w;
-        if (other->kind != matrix->kind || other->form != matrix->form) continue;
+        if (!shares_table(job->multiply[twin].w, matrix)) continue;
         job->x[i] = job->x[twin];
         return TERN_OK;
     }
-    return prepare_table(device, matrix, &job->x[i]);
+    return prepare_table(device, matrix, &device->tables[i], &job->x[i]);
 }
 
 tern_status device_matmul(struct device *device, struct weight *const *weights, float *const *outs, int n_weights,
                           const float *x, int64_t n_rows)
 {
     struct matmul_job job = {
-        .kernels = device->kernels, .worker = device->worker, .n_products = n_weights, .n_tokens = n_rows};
+        .kernels = device->kernels, .workers = device->workers, .n_products = n_weights, .n_tokens = n_rows};
     struct activations forms[ACTIVATION_FORMS] = {0};
-    int64_t n_tiles = 0, scratch = 0;
+    int64_t scratch = 0;
     for (int i = 0; i < n_weights; i++) {
         const struct matrix *matrix = &weights[i]->matrix;
         struct activations *form = &forms[matrix->form];
@@ -568,15 +579,15 @@ tern_status device_matmul(struct device *device, struct weight *const *weights, 
         if (form->n_tokens == 0) TRY(prepare_form(device, matrix->form, x, n_rows, matrix->columns, form));
         TRY(prepare_product(device, &job, i, matrix, form));
         job.multiply[i] = (struct multiply){matrix, &job.x[i], outs[i], matrix->rows};
-        n_tiles += matrix->n_tiles;
+        job.n_tiles += even(matrix->n_tiles);
     }
-    plan_spans(&job, n_tiles, pool_threads(device->pool));
+    plan_spans(&job, pool_threads(device->pool));
     for (int i = 0; i < n_weights; i++) {
-        int64_t bytes = device->kernels->scratch_bytes(job.multiply[i].w, longest_span(&job), job.token_span);
+        int64_t bytes = device->kernels->scratch_bytes(job.multiply[i].w, job.tile_span, job.token_span);
         if (bytes > scratch) scratch = bytes;
     }
     TRY(reserve_workers(device, scratch));
-    pool_run(device->pool, job.n_spans * job.token_spans, multiply_task, &job);
+    pool_run(device->pool, job.tile_spans * job.token_spans, multiply_task, &job);
     return TERN_OK;
 }
 
@@ -657,7 +668,7 @@ static void attend_run(void *context, int64_t index, int worker)
     const struct attention_run *r = &job->runs[index / a->n_kv_heads];
     int64_t kv_head = index % a->n_kv_heads, share = a->n_heads / a->n_kv_heads;
     int64_t n = (r->row_end - r->row) * share;
-    char *memory = job->device->worker[worker].data;
+    char *memory = job->device->workers[worker].scratch.data;
     struct query_state state = query_state_place(memory, n);
 
     for (int64_t i = 0; i < n; i++) {

@@ -58,10 +58,29 @@ static inline int64_t tile_chunk_columns(enum matrix_kind kind)
     return kind == MATRIX_TRITS ? 4 : 8;
 }
 
-// Bytes of the chunks of one group; the group's 32 halves follow.
+// Where a tile begins.
+static inline int64_t tile_offset(const struct matrix *w, int64_t tile)
+{
+    const int64_t neighbour = w->pitch == TILE_PIECE ? 0 : tile % 2;
+    return (tile - neighbour) * w->tile_bytes + neighbour * TILE_PIECE;
+}
+
+// From the chunks of one group, which are pieces, to its 32 halves, two pieces more.
 static inline int64_t tile_code_bytes(const struct matrix *w)
 {
-    return w->group / tile_chunk_columns(w->kind) * TILE_ROWS;
+    return w->group / tile_chunk_columns(w->kind) * w->pitch;
+}
+
+// From one group to the next.
+static inline int64_t tile_group_bytes(const struct matrix *w)
+{
+    return tile_code_bytes(w) + 2 * w->pitch;
+}
+
+// From a group to the half of its row r.
+static inline int64_t tile_scale_offset(const struct matrix *w, int64_t r)
+{
+    return tile_code_bytes(w) + r / 16 * w->pitch + r % 16 * 2;
 }
 
 // `n` elements of a dense row from `column` on, as codec_unpack_dense gives them. column and n are multiples of the

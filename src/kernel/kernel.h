@@ -14,8 +14,8 @@ struct activations {
     const int8_t *q;    // others: [n_tokens][columns], -127..127
     const float *scale; // [n_tokens][n_scales], n_scales = ceil(columns / 32) for GROUP32, else ceil(columns / 128)
     int64_t n_scales;
-    const uint8_t *table; // lookup tables of the first tokens, [n_tokens][table_bytes]; NULL if none were built
-    int64_t table_bytes;
+    const uint8_t *table; // [n_tokens][table_bytes], what table_build() made
+    int64_t table_bytes;  // table_bytes(w, n_tokens); 0: no table
 };
 
 // One product: out[t][r] = sum over c of w[r][c] * x[t][c].
@@ -48,21 +48,27 @@ struct attention_block {
 enum { ATTENTION_MAX_HEAD = 256 };
 
 struct kernels {
-    const char *name; // "reference", "sse41", "avx2", "avx512", "neon", "dotprod", "i8mm", "dotprod", "i8mm"
+    const char *name; // "reference", "sse41", "avx2", "avx512", "neon", "dotprod", "i8mm"
 
     // int8 activations. For each group: absmax over |x| (elements that are not finite are taken as 0), and if it is
     // at least 1e-30f: scale = absmax / 127, q = rintf(x * (127 / absmax)), ties to even; else scale = 0, q = 0.
     // The last group may be shorter. x[n], q[n], scale[ceil(n / group)]. group is a multiple of 32, or >= n.
     void (*quantise)(const float *x, int64_t n, int64_t group, int8_t *q, float *scale);
 
-    // Lookup tables for few tokens: bytes of one token's tables for this matrix (a multiple of 64; 0: kernel needs
-    // none), and their making from one token's q. Depends on kind and columns only, so that q, k and v share one.
-    // Used when activations have at most `table_tokens` tokens, which is at most `few_tokens`.
-    int64_t (*table_bytes)(const struct matrix *w);
-    void (*table_build)(const struct matrix *w, const int8_t *q, uint8_t *table);
-    int64_t table_tokens;
+    // True: tiles lie in pairs, and products begin at an even tile. False: they lie one after the other.
+    bool pairs_tiles;
+
+    // What a kernel makes of int8 activations once for all tiles: lookup tables, or an order that suits it. Bytes for
+    // one token of a product of n_tokens (a multiple of 64; 0: nothing), and its making from one token's q. Depends on
+    // n_tokens and the matrix's kind, form, group and columns, and dense ones' type, so that q, k and v share one.
+    int64_t (*table_bytes)(const struct matrix *w, int64_t n_tokens);
+    void (*table_build)(const struct matrix *w, int64_t n_tokens, const int8_t *q, uint8_t *table);
     // Up to here one call takes all tokens, and its time is that of reading the weights or grows with tiles alone.
     int64_t few_tokens;
+
+    // Asks memory for what a product of few tokens that begins at this tile reads first. One that goes on where the one
+    // before it ended has asked for that already. NULL: the processor guesses well enough.
+    void (*read_ahead)(const struct matrix *w, int64_t tile);
 
     // Products for tiles [tile, tile_end) (rows 32 * tile ...) and tokens [token, token_end).
     //

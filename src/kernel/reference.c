@@ -30,65 +30,63 @@ void reference_quantise(const float *x, int64_t n, int64_t group, int8_t *q, flo
         quantise_group(x + i, min_i64(group, n - i), q + i, scale++);
 }
 
-int64_t reference_table_bytes(const struct matrix *w)
+int64_t reference_table_bytes(const struct matrix *w, int64_t n_tokens)
 {
-    (void)w;
+    (void)w, (void)n_tokens;
     return 0;
 }
 
-void reference_table_build(const struct matrix *w, const int8_t *q, uint8_t *table)
+void reference_table_build(const struct matrix *w, int64_t n_tokens, const int8_t *q, uint8_t *table)
 {
-    (void)w, (void)q, (void)table;
+    (void)w, (void)n_tokens, (void)q, (void)table;
 }
 
 // ---- Tiles: 32 rows at once -----------------------------------------------------------------------------------------
 
 // Codes of one column of a group: -1 .. +2 for trits, -1 or +1 for bits.
-static void tile_column(enum matrix_kind kind, const uint8_t *codes, int64_t column, int32_t w[TILE_ROWS])
+static void tile_column(const struct matrix *w, const uint8_t *codes, int64_t column, int32_t out[TILE_ROWS])
 {
-    int64_t per_byte = tile_chunk_columns(kind);
-    const uint8_t *chunk = codes + column / per_byte * TILE_ROWS;
+    int64_t per_byte = tile_chunk_columns(w->kind);
+    const uint8_t *chunk = codes + column / per_byte * w->pitch;
     int shift = (int)(column % per_byte);
     for (int r = 0; r < TILE_ROWS; r++)
-        w[r] = kind == MATRIX_TRITS ? (chunk[r] >> 2 * shift & 3) - 1 : 2 * (chunk[r] >> shift & 1) - 1;
+        out[r] = w->kind == MATRIX_TRITS ? (chunk[r] >> 2 * shift & 3) - 1 : 2 * (chunk[r] >> shift & 1) - 1;
 }
 
 static void tile_group_int8(const struct matrix *w, const uint8_t *codes, const int8_t *q, float x_scale,
                             float acc[TILE_ROWS])
 {
-    const uint8_t *scales = codes + tile_code_bytes(w);
     int32_t dot[TILE_ROWS] = {0}, column[TILE_ROWS];
     for (int64_t c = 0; c < w->group; c++) {
-        tile_column(w->kind, codes, c, column);
+        tile_column(w, codes, c, column);
         for (int r = 0; r < TILE_ROWS; r++)
             dot[r] += column[r] * q[c];
     }
     for (int r = 0; r < TILE_ROWS; r++)
-        acc[r] = fmaf((float)dot[r], load_half(scales + 2 * r) * x_scale, acc[r]);
+        acc[r] = fmaf((float)dot[r], load_half(codes + tile_scale_offset(w, r)) * x_scale, acc[r]);
 }
 
 static void tile_group_f32(const struct matrix *w, const uint8_t *codes, const float *x, float acc[TILE_ROWS])
 {
-    const uint8_t *scales = codes + tile_code_bytes(w);
     float sum[TILE_ROWS] = {0};
     int32_t column[TILE_ROWS];
     for (int64_t c = 0; c < w->group; c++) {
-        tile_column(w->kind, codes, c, column);
+        tile_column(w, codes, c, column);
         for (int r = 0; r < TILE_ROWS; r++)
             sum[r] = fmaf((float)column[r], x[c], sum[r]);
     }
     for (int r = 0; r < TILE_ROWS; r++)
-        acc[r] = fmaf(sum[r], load_half(scales + 2 * r), acc[r]);
+        acc[r] = fmaf(sum[r], load_half(codes + tile_scale_offset(w, r)), acc[r]);
 }
 
 static void tile_multiply(const struct multiply *job, int64_t tile, int64_t token)
 {
     const struct matrix *w = job->w;
     const struct activations *x = job->x;
-    const uint8_t *data = w->data + tile * w->tile_bytes;
+    const uint8_t *data = w->data + tile_offset(w, tile);
     float acc[TILE_ROWS] = {0};
     for (int64_t g = 0; g < w->n_groups; g++) {
-        const uint8_t *codes = data + g * (w->tile_bytes / w->n_groups);
+        const uint8_t *codes = data + g * tile_group_bytes(w);
         int64_t column = g * w->group;
         if (x->form == ACTIVATION_F32)
             tile_group_f32(w, codes, x->f32 + token * x->columns + column, acc);
@@ -303,7 +301,6 @@ const struct kernels kernel_reference = {
     .quantise = reference_quantise,
     .table_bytes = reference_table_bytes,
     .table_build = reference_table_build,
-    .table_tokens = 0,
     .few_tokens = 0,
     .multiply = reference_multiply,
     .token_tile = 1,

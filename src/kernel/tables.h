@@ -15,8 +15,8 @@ extern const struct kernels kernel_i8mm;      // arm/i8mm.c
 
 // reference.c's functions, for tables that have no better one.
 void reference_quantise(const float *x, int64_t n, int64_t group, int8_t *q, float *scale);
-int64_t reference_table_bytes(const struct matrix *w);
-void reference_table_build(const struct matrix *w, const int8_t *q, uint8_t *table);
+int64_t reference_table_bytes(const struct matrix *w, int64_t n_tokens);
+void reference_table_build(const struct matrix *w, int64_t n_tokens, const int8_t *q, uint8_t *table);
 void reference_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
                         void *scratch);
 int64_t reference_scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens);

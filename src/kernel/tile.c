@@ -79,7 +79,8 @@ static tern_status plan_tiles(const struct tensor *tensor, struct matrix *out)
     out->group = 128;
     if (tensor->type == DTYPE_Q2_0_G64 && (out->columns % 128 != 0 || !scales_equal_in_pairs(tensor))) out->group = 64;
     out->n_groups = out->columns / out->group;
-    out->tile_bytes = out->n_groups * (tile_code_bytes(out) + TILE_ROWS * 2);
+    out->pitch = TILE_PIECE;
+    out->tile_bytes = out->n_groups * tile_group_bytes(out);
     return tensor->type == DTYPE_I2_S ? plan_i2_s(tensor, out) : TERN_OK;
 }
 
@@ -110,9 +111,22 @@ tern_status tile_plan(const struct tensor *tensor, bool token_scales, bool f32, 
     return plan_tiles(tensor, out);
 }
 
+void tile_pair(struct matrix *matrix)
+{
+    if (matrix->kind != MATRIX_DENSE) matrix->pitch = 2 * TILE_PIECE;
+}
+
+// True if the tile shares its bytes' lines with one of no rows.
+static bool lacks_neighbour(const struct matrix *matrix, int64_t tile)
+{
+    return matrix->pitch != TILE_PIECE && tile % 2 == 0 && tile + 1 == matrix->n_tiles;
+}
+
 uint64_t tile_matrix_bytes(const struct matrix *matrix)
 {
-    return matrix->kind == MATRIX_DENSE ? 0 : (uint64_t)matrix->n_tiles * (uint64_t)matrix->tile_bytes;
+    if (matrix->kind == MATRIX_DENSE) return 0;
+    const int64_t n_tiles = matrix->n_tiles + lacks_neighbour(matrix, matrix->n_tiles - 1);
+    return (uint64_t)n_tiles * (uint64_t)matrix->tile_bytes;
 }
 
 // ---- Chunks of one block
@@ -206,8 +220,8 @@ static const uint8_t *block_chunks(enum dtype type, const uint8_t *block, uint8_
 // ---- Tiles
 // --------------------------------------------------------------------------------------------------------------
 
-// An 8 x 8 transposition of bytes: rows of `from` are `from_stride` apart, rows of `to` TILE_ROWS.
-static void transpose_8x8(const uint8_t *from, int64_t from_stride, uint8_t *to)
+// An 8 x 8 transposition of bytes: rows of `from` are `from_stride` apart, rows of `to` `to_stride`.
+static void transpose_8x8(const uint8_t *from, int64_t from_stride, uint8_t *to, int64_t to_stride)
 {
     uint64_t x[8];
     for (int i = 0; i < 8; i++)
@@ -228,7 +242,7 @@ static void transpose_8x8(const uint8_t *from, int64_t from_stride, uint8_t *to)
         x[i + 1] ^= t;
     }
     for (int i = 0; i < 8; i++)
-        memcpy(to + i * TILE_ROWS, &x[i], sizeof x[i]);
+        memcpy(to + i * to_stride, &x[i], sizeof x[i]);
 }
 
 // Chunk bytes of 32 rows, a block's width: what one step of filling turns over.
@@ -237,11 +251,12 @@ struct strip {
     uint16_t scales[CODEC_MAX_BLOCK / 64][TILE_ROWS]; // of each of the strip's groups
 };
 
-static void strip_transpose(const struct strip *strip, int64_t first_chunk, int64_t n_chunks, uint8_t *dst)
+static void strip_transpose(const struct strip *strip, int64_t first_chunk, int64_t n_chunks, uint8_t *dst,
+                            int64_t pitch)
 {
     for (int64_t c = 0; c < n_chunks; c += 8)
         for (int64_t r = 0; r < TILE_ROWS; r += 8)
-            transpose_8x8(&strip->rows[r][first_chunk + c], MAX_CHUNKS, dst + c * TILE_ROWS + r);
+            transpose_8x8(&strip->rows[r][first_chunk + c], MAX_CHUNKS, dst + c * pitch + r, pitch);
 }
 
 // What a tile is filled from, worked out once.
@@ -265,7 +280,7 @@ static struct filling filling_start(const struct tensor *tensor, const struct ma
         .tensor = tensor,
         .matrix = matrix,
         .first_row = first_row,
-        .n_rows = min_i64(TILE_ROWS, matrix->rows - first_row),
+        .n_rows = first_row < matrix->rows ? min_i64(TILE_ROWS, matrix->rows - first_row) : 0,
         .strip_blocks = strip / info->block_elements,
         .strip_groups = strip / matrix->group,
         .block_chunks = info->block_elements / chunk,
@@ -297,20 +312,26 @@ static void strip_read(struct strip *strip, const struct filling *f, int64_t ind
     }
 }
 
-void tile_fill(const struct tensor *tensor, const struct matrix *matrix, int64_t tile, uint8_t *dst)
+static void strip_write(const struct strip *strip, const struct filling *f, int64_t group, uint8_t *dst)
+{
+    const struct matrix *matrix = f->matrix;
+    strip_transpose(strip, group * f->group_chunks, f->group_chunks, dst, matrix->pitch);
+    for (int64_t r = 0; r < TILE_ROWS; r += 16)
+        memcpy(dst + tile_scale_offset(matrix, r), strip->scales[group] + r, TILE_PIECE);
+}
+
+void tile_fill(const struct tensor *tensor, const struct matrix *matrix, int64_t tile, uint8_t *tiles)
 {
     struct filling f = filling_start(tensor, matrix, tile);
     struct strip strip;
+    uint8_t *dst = tiles + tile_offset(matrix, tile);
     if (f.n_rows < TILE_ROWS) strip_clear_rows(&strip, &f);
     for (int64_t i = 0; i < matrix->n_groups / f.strip_groups; i++) {
         strip_read(&strip, &f, i);
-        for (int64_t g = 0; g < f.strip_groups; g++) {
-            strip_transpose(&strip, g * f.group_chunks, f.group_chunks, dst);
-            dst += f.group_chunks * TILE_ROWS;
-            memcpy(dst, strip.scales[g], sizeof strip.scales[g]);
-            dst += sizeof strip.scales[g];
-        }
+        for (int64_t g = 0; g < f.strip_groups; g++, dst += tile_group_bytes(matrix))
+            strip_write(&strip, &f, g, dst);
     }
+    if (lacks_neighbour(matrix, tile)) tile_fill(tensor, matrix, tile + 1, tiles);
 }
 
 // ---- Rows back
@@ -333,10 +354,10 @@ static void tile_unpack_dense(const struct matrix *matrix, int64_t row, float *o
 
 static void tile_unpack_group(const struct matrix *matrix, const uint8_t *codes, int64_t r, float *out)
 {
-    float scale = load_half(codes + tile_code_bytes(matrix) + 2 * r) * matrix->scale;
+    float scale = load_half(codes + tile_scale_offset(matrix, r)) * matrix->scale;
     for (int64_t c = 0; c < matrix->group; c++) {
         int64_t per_byte = tile_chunk_columns(matrix->kind);
-        unsigned byte = codes[c / per_byte * TILE_ROWS + r], shift = (unsigned)(c % per_byte);
+        unsigned byte = codes[c / per_byte * matrix->pitch + r], shift = (unsigned)(c % per_byte);
         int code = matrix->kind == MATRIX_TRITS ? (int)(byte >> 2 * shift & 3) - 1 : 2 * (int)(byte >> shift & 1) - 1;
         out[c] = (float)code * scale;
     }
@@ -348,7 +369,7 @@ void tile_unpack_row(const struct matrix *matrix, int64_t row, float *out)
         tile_unpack_dense(matrix, row, out);
         return;
     }
-    const uint8_t *codes = matrix->data + row / TILE_ROWS * matrix->tile_bytes;
-    for (int64_t g = 0; g < matrix->n_groups; g++, codes += matrix->tile_bytes / matrix->n_groups)
+    const uint8_t *codes = matrix->data + tile_offset(matrix, row / TILE_ROWS);
+    for (int64_t g = 0; g < matrix->n_groups; g++, codes += tile_group_bytes(matrix))
         tile_unpack_group(matrix, codes, row % TILE_ROWS, out + g * matrix->group);
 }

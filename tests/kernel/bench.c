@@ -90,7 +90,8 @@ static void products_task(void *context, int64_t index, int worker)
 {
     const struct products *p = context;
     const struct matrix *w = &p->copies[index / p->parts];
-    int64_t part = index % p->parts, tile = w->n_tiles * part / p->parts, end = w->n_tiles * (part + 1) / p->parts;
+    int64_t part = index % p->parts, n_pairs = w->n_tiles / 2; // shapes of whole pairs
+    int64_t tile = n_pairs * part / p->parts * 2, end = n_pairs * (part + 1) / p->parts * 2;
     const struct kernels *table = p->bench->table;
     struct multiply job = {w, &p->x, p->out, w->rows};
     table->multiply(&job, tile, end, 0, p->x.n_tokens, p->scratch[worker]);
@@ -154,12 +155,12 @@ static void bench_product(struct bench *b, enum dtype type, bool f32, int64_t ro
     for (int64_t t = 0; t < n_tokens; t++)
         b->table->quantise(x + t * columns, columns, group, q + t * columns, scale + t * p.x.n_scales);
     p.x.f32 = x, p.x.q = q, p.x.scale = scale;
-    p.x.table_bytes = b->table->table_bytes(w);
+    p.x.table_bytes = f32 ? 0 : b->table->table_bytes(w, n_tokens);
     uint8_t *table = allocate(p.x.table_bytes * n_tokens);
-    if (p.x.table_bytes > 0 && n_tokens <= b->table->table_tokens) {
+    if (p.x.table_bytes > 0) {
         p.x.table = table;
         for (int64_t t = 0; t < n_tokens; t++)
-            b->table->table_build(w, q + t * columns, table + t * p.x.table_bytes);
+            b->table->table_build(w, n_tokens, q + t * columns, table + t * p.x.table_bytes);
     }
     p.out = allocate(n_tokens * rows * 4);
     p.scratch = allocate(b->threads * (int64_t)sizeof *p.scratch);
@@ -208,7 +209,7 @@ static void bench_fill(struct bench *b)
         for (double end = now() + b->seconds; n < 3 || (n < MAX_REPEATS && now() < end); n++) {
             double start = now();
             for (int64_t i = 0; i < m.matrix.n_tiles; i++)
-                tile_fill(&m.tensor, &m.matrix, i, b->memory + i * m.matrix.tile_bytes);
+                tile_fill(&m.tensor, &m.matrix, i, b->memory);
             times[n] = now() - start;
         }
         printf("tile_fill %-8s %6.2f G weights/s\n", dtype_info(type)->name,
@@ -348,11 +349,12 @@ static void bench_vectors(struct bench *b)
 void check_bench(const struct kernels *table, const char *only, int threads, double seconds)
 {
     int count;
-    struct bench b = {.check = {.table = table, .reference = kernel_tables(&count)[0], .random = 1},
-                      .table = table,
-                      .threads = threads,
-                      .seconds = seconds,
-                      .memory = allocate(STREAM_BYTES)};
+    struct bench b = {
+        .check = {.table = table, .reference = kernel_tables(&count)[0], .pairs = table->pairs_tiles, .random = 1},
+        .table = table,
+        .threads = threads,
+        .seconds = seconds,
+        .memory = allocate(STREAM_BYTES)};
     if (pool_open(threads, &b.pool) != TERN_OK) {
         fprintf(stderr, "kernel/check: %s\n", status_message());
         exit(2);

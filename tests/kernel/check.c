@@ -229,7 +229,8 @@ static struct options parse(int argc, char **argv)
 // Every function of one table. The reference is compared with itself where that says something: calls in pieces.
 static int check_table(const struct options *o, const struct kernels *table, const struct kernels *reference)
 {
-    struct check check = {.table = table, .reference = reference, .quick = o->quick, .random = o->seed};
+    struct check check = {
+        .table = table, .reference = reference, .quick = o->quick, .pairs = table->pairs_tiles, .random = o->seed};
     if (table != reference) {
         check_vectors(&check, o->only);
         check_attention(&check, o->only);
@@ -252,6 +253,8 @@ int main(int argc, char **argv)
     const struct kernels *const *tables = kernel_tables(&n_tables);
     struct check fill = {.table = tables[0], .reference = tables[0], .quick = o.quick, .random = o.seed};
     if (!o.bench) {
+        check_tiles(&fill, o.only);
+        fill.pairs = true;
         check_tiles(&fill, o.only);
         check_exp(&fill, o.only);
         printf("tiles and exp: %d checks, %d failures\n", fill.n_checks, fill.n_failures);

@@ -11,6 +11,7 @@
 struct check {
     const struct kernels *table, *reference;
     bool quick;      // fewer sizes: for emulators
+    bool pairs;      // tiles lie in pairs
     uint64_t random; // state of check_random()
     int n_checks, n_failures;
     int n_reported; // of the function at work: only the first few are printed

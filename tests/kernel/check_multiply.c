@@ -48,12 +48,13 @@ static struct inputs inputs_open(struct check *check, const struct matrix *w, in
 
 static void inputs_build_tables(struct inputs *in, const struct kernels *table, const struct matrix *w)
 {
-    in->x.table_bytes = w->form == ACTIVATION_F32 ? 0 : table->table_bytes(w);
-    if (in->x.table_bytes == 0 || in->x.n_tokens > table->table_tokens) return;
+    in->x.table_bytes = w->form == ACTIVATION_F32 ? 0 : table->table_bytes(w, in->x.n_tokens);
+    if (in->x.table_bytes == 0) return;
     in->table = guard_open(in->x.n_tokens * in->x.table_bytes);
     in->x.table = in->table.data;
     for (int64_t t = 0; t < in->x.n_tokens; t++)
-        table->table_build(w, in->x.q + t * w->columns, (uint8_t *)in->table.data + t * in->x.table_bytes);
+        table->table_build(w, in->x.n_tokens, in->x.q + t * w->columns,
+                           (uint8_t *)in->table.data + t * in->x.table_bytes);
 }
 
 static void inputs_close(struct inputs *in)
@@ -71,11 +72,12 @@ static void multiply_range(const struct kernels *table, const struct multiply *j
     guard_close(&scratch);
 }
 
-// Cuts tiles and tokens into random pieces.
+// Cuts tiles and tokens into random pieces, pairs of tiles only between themselves.
 static void multiply_pieces(struct check *check, const struct multiply *job)
 {
     for (int64_t tile = 0, tile_end; tile < job->w->n_tiles; tile = tile_end) {
         tile_end = check_range(check, tile + 1, job->w->n_tiles);
+        if (check->pairs && tile_end < job->w->n_tiles) tile_end += tile_end % 2;
         for (int64_t token = 0, token_end; token < job->x->n_tokens; token = token_end) {
             token_end = check_range(check, token + 1, job->x->n_tokens);
             multiply_range(check->table, job, tile, tile_end, token, token_end);
@@ -101,10 +103,10 @@ static void check_product(struct check *check, const struct test_matrix *m, int6
     snprintf(what, sizeof what, "%s, form %d, %lld x %lld, group %lld, %lld tokens, %s%s", dtype_info(w->type)->name,
              (int)w->form, (long long)w->rows, (long long)w->columns, (long long)w->group, (long long)n_tokens,
              check_fill_names[fill], extreme ? ", extreme" : "");
+    inputs_build_tables(&in, check->table, w);
     multiply_pieces(check, &job);
     check_floats(check, got.data, wanted.data, n_tokens * stride, "%s, in pieces", what);
     memset(got.data, 0x3c, got.bytes);
-    inputs_build_tables(&in, check->table, w);
     multiply_range(check->table, &job, 0, w->n_tiles, 0, n_tokens);
     check_floats(check, got.data, wanted.data, n_tokens * stride, "%s, at once", what);
     check_true(check, guard_ok(&got), "%s: writes before the start", what);

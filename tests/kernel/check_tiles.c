@@ -25,17 +25,21 @@ static void check_rows(struct check *check, struct test_matrix *m)
 // Rows that the matrix lacks: code 1 or bit 0, and scale 0.
 static void check_padding(struct check *check, const struct matrix *w)
 {
-    int64_t first = w->rows % TILE_ROWS, code_bytes = w->tile_bytes / w->n_groups - 64;
-    if (first == 0) return;
-    const uint8_t *group = w->data + (w->n_tiles - 1) * w->tile_bytes;
-    uint8_t zero = w->kind == MATRIX_TRITS ? 0x55 : 0;
+    const int64_t n_groups = w->n_groups, pieces = w->tile_bytes / n_groups / TILE_PIECE - 2;
+    const uint8_t *end = w->data + tile_matrix_bytes(w), zero = w->kind == MATRIX_TRITS ? 0x55 : 0;
     bool good = true;
-    for (int64_t g = 0; g < w->n_groups; g++, group += w->tile_bytes / w->n_groups)
-        for (int64_t r = first; r < TILE_ROWS; r++) {
-            for (int64_t i = 0; i < code_bytes; i += TILE_ROWS)
-                good = good && group[i + r] == zero;
-            good = good && group[code_bytes + 2 * r] == 0 && group[code_bytes + 2 * r + 1] == 0;
+    for (int64_t row = w->rows; row < (end - w->data) / w->tile_bytes * TILE_ROWS; row++) {
+        const int64_t tile = row / TILE_ROWS, r = row % TILE_ROWS;
+        const uint8_t *first = check->pairs ? w->data + tile / 2 * 2 * w->tile_bytes + tile % 2 * TILE_PIECE
+                                            : w->data + tile * w->tile_bytes;
+        const int64_t pitch = check->pairs ? 2 * TILE_PIECE : TILE_PIECE;
+        for (int64_t g = 0; g < n_groups; g++, first += (pieces + 2) * pitch) {
+            for (int64_t i = 0; i < pieces; i++)
+                good = good && first[i * pitch + r] == zero;
+            const uint8_t *scale = first + (pieces + r / 16) * pitch + r % 16 * 2;
+            good = good && scale[0] == 0 && scale[1] == 0;
         }
+    }
     check_true(check, good, "%lld rows: rows beyond the matrix", (long long)w->rows);
 }
 
@@ -72,7 +76,7 @@ static void check_equal_tiles(struct check *check)
     for (int i = 0; i < ROWS * COLUMNS; i += 128, block += 34)
         codec_pack_trits(DTYPE_PQ2_0, codes + i, half_from_float(scale), block);
     for (int64_t i = 0; i < wanted.matrix.n_tiles; i++)
-        tile_fill(&wanted.tensor, &wanted.matrix, i, (uint8_t *)wanted.tiles.data + i * wanted.matrix.tile_bytes);
+        tile_fill(&wanted.tensor, &wanted.matrix, i, wanted.tiles.data);
     for (int k = 0; k < 6; k++) {
         const struct dtype_info *info = dtype_info(types[k]);
         struct test_matrix m = matrix_open(check, types[k], ROWS, COLUMNS, FILL_NORMAL, false, true, false);
@@ -80,7 +84,7 @@ static void check_equal_tiles(struct check *check)
         for (uint32_t i = 0; i < ROWS * COLUMNS; i += info->block_elements, block += info->block_bytes)
             codec_pack_trits(types[k], codes + i, half_from_float(scale), block);
         for (int64_t i = 0; i < m.matrix.n_tiles; i++)
-            tile_fill(&m.tensor, &m.matrix, i, (uint8_t *)m.tiles.data + i * m.matrix.tile_bytes);
+            tile_fill(&m.tensor, &m.matrix, i, m.tiles.data);
         check_true(check, m.matrix.scale == 1.0f, "%s: scale %g", info->name, (double)m.matrix.scale);
         check_same(check, m.tiles.data, wanted.tiles.data, (int64_t)wanted.tiles.bytes, "tiles of %s", info->name);
         matrix_close(&m);

@@ -95,10 +95,11 @@ struct test_matrix matrix_open(struct check *check, enum dtype type, int64_t row
         printf("kernel/check: no plan for %s: %s\n", info->name, status_message());
         exit(2);
     }
+    if (check->pairs) tile_pair(&m.matrix);
     m.tiles = guard_open((int64_t)tile_matrix_bytes(&m.matrix));
     m.matrix.data = m.matrix.kind == MATRIX_DENSE ? data : m.tiles.data;
     for (int64_t i = 0; m.matrix.kind != MATRIX_DENSE && i < m.matrix.n_tiles; i++)
-        tile_fill(&m.tensor, &m.matrix, i, (uint8_t *)m.tiles.data + i * m.matrix.tile_bytes);
+        tile_fill(&m.tensor, &m.matrix, i, m.tiles.data);
     return m;
 }
 

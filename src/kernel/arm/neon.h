@@ -78,7 +78,6 @@ void neon_attend(const struct attention_block *block, void *scratch);
     .quantise = neon_quantise,                  \
     .table_bytes = reference_table_bytes,       \
     .table_build = reference_table_build,       \
-    .table_tokens = TOKEN_BLOCK,                \
     .few_tokens = TOKEN_BLOCK,                  \
     .token_tile = 32,                           \
     .scratch_bytes = reference_scratch_bytes,   \

@@ -62,9 +62,16 @@ static void quantise(const float *x, int64_t n, int64_t group, int8_t *q, float 
 // ---- Products
 // -----------------------------------------------------------------------------------------------------------
 
-static int64_t table_bytes(const struct matrix *w)
+static int64_t table_bytes(const struct matrix *w, int64_t n_tokens)
 {
-    return w->kind == MATRIX_DENSE || w->form == ACTIVATION_F32 ? 0 : lookup_bytes(w);
+    const bool looks_up = w->kind != MATRIX_DENSE && w->form != ACTIVATION_F32 && n_tokens <= LOOKUP_TOKENS;
+    return looks_up ? lookup_bytes(w) : 0;
+}
+
+static void table_build(const struct matrix *w, int64_t n_tokens, const int8_t *q, uint8_t *table)
+{
+    (void)n_tokens;
+    lookup_build(w, q, table);
 }
 
 static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
@@ -200,8 +207,7 @@ const struct kernels kernel_avx2 = {
     .name = "avx2",
     .quantise = quantise,
     .table_bytes = table_bytes,
-    .table_build = lookup_build,
-    .table_tokens = LOOKUP_TOKENS,
+    .table_build = table_build,
     .few_tokens = LOOKUP_TOKENS,
     .multiply = multiply,
     .token_tile = BATCH_LARGE,

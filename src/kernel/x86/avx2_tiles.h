@@ -153,7 +153,7 @@ static void lookup_multiply(const struct multiply *job, int64_t tile, int64_t ti
     const struct activations *x = job->x;
     int64_t bytes = lookup_bytes(job->w);
     const uint8_t *tables = scratch;
-    if (x->table != NULL && bytes == x->table_bytes)
+    if (x->table != NULL)
         tables = x->table + token * bytes;
     else
         for (int64_t t = token; t < token_end; t++)

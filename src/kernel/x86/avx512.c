@@ -44,6 +44,29 @@ static void quantise(const float *x, int64_t n, int64_t group, int8_t *q, float 
 
 // ---- Products
 
+// One token looks bits up.
+static bool looks_up(const struct matrix *w, int64_t n_tokens)
+{
+    return w->kind == MATRIX_BITS && n_tokens == 1;
+}
+
+static int64_t table_bytes(const struct matrix *w, int64_t n_tokens)
+{
+    if (w->form == ACTIVATION_F32) return 0;
+    if (w->kind == MATRIX_DENSE) return blocks_table_bytes(w);
+    return looks_up(w, n_tokens) ? lookup_bytes(w) : dots_bytes(w);
+}
+
+static void table_build(const struct matrix *w, int64_t n_tokens, const int8_t *q, uint8_t *table)
+{
+    if (w->kind == MATRIX_DENSE)
+        blocks_build(w, q, table);
+    else if (looks_up(w, n_tokens))
+        lookup_build(w, q, table);
+    else
+        dots_build(w, q, table);
+}
+
 static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
                      void *scratch)
 {
@@ -51,7 +74,7 @@ static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end,
         dense_multiply(job, tile * TILE_ROWS, min_i64(tile_end * TILE_ROWS, job->w->rows), token, token_end, scratch);
     else if (job->x->form == ACTIVATION_F32)
         exact_multiply(job, tile, tile_end, token, token_end);
-    else if (job->x->table != NULL && token_end - token == 1)
+    else if (looks_up(job->w, job->x->n_tokens))
         lookup_multiply(job, tile, tile_end, token);
     else
         dots_multiply(job, tile, tile_end, token, token_end, scratch);
@@ -60,7 +83,7 @@ static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end,
 static int64_t scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens)
 {
     (void)n_tiles;
-    return round_up(w->kind == MATRIX_DENSE ? dense_scratch_bytes(w, n_tokens) : tiles_scratch_bytes(w, n_tokens));
+    return w->kind == MATRIX_DENSE ? dense_scratch_bytes(w, n_tokens) : tiles_scratch_bytes(w, n_tokens);
 }
 
 // ---- Elementwise
@@ -157,9 +180,10 @@ static void to_half(const float *x, int64_t n, uint16_t *out)
 const struct kernels kernel_avx512 = {
     .name = "avx512",
     .quantise = quantise,
-    .table_bytes = lookup_bytes,
-    .table_build = lookup_build,
-    .table_tokens = 1,
+    .pairs_tiles = true,
+    .table_bytes = table_bytes,
+    .table_build = table_build,
+    .read_ahead = tiles_read_ahead,
     .few_tokens = 32,
     .multiply = multiply,
     .token_tile = 48,

@@ -15,37 +15,43 @@ enum {
 };
 
 // VPDPBUSD takes unsigned weights: Q8_0's are moved up by 128, Q4_0's nibbles stay as they are. What that adds to a
-// lane depends on the activations alone and is taken off beforehand.
-struct block_tokens {
-    int32_t *offset; // [n_tokens][columns / 4], lane by lane; not for Q4_1
-    float *sum;      // [n_tokens][columns / 32], sums of a block's activations, for Q4_1
-};
+// lane depends on the activations alone and is taken off beforehand. A token's table: offset[columns / 4], int32, lane
+// by lane; then sum[columns / 32], floats, of a block's activations. Q4_1 has no use for the first, others for the
+// second.
+static int64_t blocks_table_bytes(const struct matrix *w)
+{
+    return round_up(w->columns + w->columns / BLOCK * (int64_t)sizeof(float));
+}
+
+static void blocks_build(const struct matrix *w, const int8_t *q, uint8_t *table)
+{
+    const __m512i weight = _mm512_set1_epi8(w->type == DTYPE_Q4_0 ? 8 : w->type == DTYPE_Q8_0 ? -128 : 0);
+    float *sum = (float *)(void *)(table + w->columns);
+    for (int64_t i = 0; i < w->columns; i += BLOCK) {
+        __m512i x = _mm512_castsi256_si512(load_256(q + i));
+        __m512i offset =
+            _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_dpbusd_epi32(_mm512_setzero_si512(), weight, x));
+        __m256i sums = _mm512_castsi512_si256(_mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), x));
+        _mm256_storeu_si256((__m256i *)(void *)(table + i), _mm512_castsi512_si256(offset));
+        sum[i / BLOCK] = (float)_mm512_reduce_add_epi32(_mm512_zextsi256_si512(sums));
+    }
+}
 
 // Bytes of scratch for each block that is unpacked, see unpacked_place().
 enum { UNPACKED_BYTES = (2 * BLOCK_PAIRS + 1) * 64 };
 
 static int64_t dense_scratch_bytes(const struct matrix *w, int64_t n_tokens)
 {
-    if (w->form != ACTIVATION_F32)
-        return w->columns / BLOCK * UNPACKED_BYTES + n_tokens * (w->columns + w->columns / 8);
-    return floats_scratch_bytes(n_tokens);
+    return w->form == ACTIVATION_F32 ? floats_scratch_bytes(n_tokens) : w->columns / BLOCK * UNPACKED_BYTES;
 }
 
-static struct block_tokens block_tokens_fill(const struct multiply *job, int64_t token, int64_t n, void *scratch)
+// The float of block `block` in the table of a job's token.
+SPECIALISE __m256 block_sum(const struct multiply *job, int64_t token, int64_t block)
 {
-    const int64_t columns = job->w->columns;
-    const __m512i weight = _mm512_set1_epi8(job->w->type == DTYPE_Q4_0 ? 8 : job->w->type == DTYPE_Q8_0 ? -128 : 0);
-    struct block_tokens tokens = {scratch, (float *)scratch + n * columns / 4};
-    const int8_t *q = job->x->q + token * columns;
-    for (int64_t i = 0; i < n * columns; i += BLOCK) {
-        __m512i x = _mm512_castsi256_si512(load_256(q + i));
-        __m512i offset =
-            _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_dpbusd_epi32(_mm512_setzero_si512(), weight, x));
-        __m256i sums = _mm512_castsi512_si256(_mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), x));
-        _mm256_storeu_si256((__m256i *)(void *)(tokens.offset + i / 4), _mm512_castsi512_si256(offset));
-        tokens.sum[i / BLOCK] = (float)_mm512_reduce_add_epi32(_mm512_zextsi256_si512(sums));
-    }
-    return tokens;
+    const uint8_t *sums = job->x->table + token * job->x->table_bytes + job->w->columns;
+    float sum;
+    memcpy(&sum, sums + block * (int64_t)sizeof sum, sizeof sum);
+    return _mm256_set1_ps(sum);
 }
 
 // A block of two rows as unsigned bytes.
@@ -88,16 +94,16 @@ struct block_sums {
     __m256 minimum[BLOCK_TOKENS];
 };
 
-SPECIALISE void sum_blocks(const struct multiply *job, const struct block_tokens *tokens, enum dtype type, int64_t row,
-                           int64_t token, int64_t t, int n, struct block_sums *out)
+SPECIALISE void sum_blocks(const struct multiply *job, enum dtype type, int64_t row, int64_t token, int64_t t, int n,
+                           struct block_sums *out)
 {
     const struct matrix *w = job->w;
     const struct activations *x = job->x;
     const int64_t n_blocks = w->columns / BLOCK;
     const int block_bytes = type == DTYPE_Q8_0 ? 34 : type == DTYPE_Q4_0 ? 18 : 20;
     const int8_t *q = x->q + (token + t) * w->columns;
-    const int32_t *offset = tokens->offset + t * w->columns / 4;
-    const float *sum = tokens->sum + t * n_blocks, *x_scale = x->scale + (token + t) * x->n_scales;
+    const uint8_t *offset = x->table + (token + t) * x->table_bytes;
+    const float *x_scale = x->scale + (token + t) * x->n_scales;
     const uint8_t *ahead = w->data + (row + BLOCK_ROWS) * w->row_bytes, *rows[BLOCK_ROWS];
     UNROLL()
     for (int i = 0; i < BLOCK_ROWS; i++)
@@ -116,7 +122,7 @@ SPECIALISE void sum_blocks(const struct multiply *job, const struct block_tokens
         const __m256 m = type == DTYPE_Q4_1 ? load_row_halves(rows, at + 2) : _mm256_setzero_ps();
         for (int i = 0; i < n && type == DTYPE_Q4_1; i++) {
             __m256 factor = _mm256_mul_ps(m, _mm256_set1_ps(x_scale[i * x->n_scales + b]));
-            minimum[i] = _mm256_fmadd_ps(_mm256_set1_ps(sum[i * n_blocks + b]), factor, minimum[i]);
+            minimum[i] = _mm256_fmadd_ps(block_sum(job, token + t + i, b), factor, minimum[i]);
         }
         __m512i weights[BLOCK_PAIRS];
         UNROLL()
@@ -125,10 +131,10 @@ SPECIALISE void sum_blocks(const struct multiply *job, const struct block_tokens
         UNROLL()
         for (int i = 0; i < n * BLOCK_PAIRS; i++) {
             const int p = i % BLOCK_PAIRS;
-            const int64_t k = i / BLOCK_PAIRS, column = k * w->columns + b * BLOCK;
+            const int64_t k = i / BLOCK_PAIRS;
             __m512i dot = _mm512_setzero_si512();
-            if (type != DTYPE_Q4_1) dot = _mm512_broadcast_i64x4(load_256(offset + column / 4));
-            dot = add_dots(dot, weights[p], _mm512_broadcast_i64x4(load_256(q + column)));
+            if (type != DTYPE_Q4_1) dot = _mm512_broadcast_i64x4(load_256(offset + k * x->table_bytes + b * BLOCK));
+            dot = add_dots(dot, weights[p], _mm512_broadcast_i64x4(load_256(q + k * w->columns + b * BLOCK)));
             __m512 factor = _mm512_mul_ps(spread_pair(d, p), _mm512_set1_ps(x_scale[k * x->n_scales + b]));
             lanes[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), factor, lanes[i]);
         }
@@ -160,23 +166,23 @@ SPECIALISE void store_blocks(const struct multiply *job, enum dtype type, const 
 }
 
 // Rows [row, row + 8) times tokens [t, t + n) of the call's. Rows beyond the matrix are its last one.
-SPECIALISE void multiply_blocks(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
-                                int64_t row, int64_t token, int64_t t, int n)
+SPECIALISE void multiply_blocks(const struct multiply *job, enum dtype type, int64_t row, int64_t token, int64_t t,
+                                int n)
 {
     struct block_sums sums;
-    sum_blocks(job, tokens, type, row, token, t, n, &sums);
+    sum_blocks(job, type, row, token, t, n, &sums);
     store_blocks(job, type, &sums, row, token + t, n);
 }
 
-SPECIALISE void multiply_blocks_tokens(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
-                                       int64_t row, int64_t token, int64_t n)
+SPECIALISE void multiply_blocks_tokens(const struct multiply *job, enum dtype type, int64_t row, int64_t token,
+                                       int64_t n)
 {
     int64_t t = 0;
     for (; t + BLOCK_TOKENS <= n; t += BLOCK_TOKENS)
-        multiply_blocks(job, tokens, type, row, token, t, BLOCK_TOKENS);
+        multiply_blocks(job, type, row, token, t, BLOCK_TOKENS);
     for (; t + 2 <= n; t += 2)
-        multiply_blocks(job, tokens, type, row, token, t, 2);
-    if (t < n) multiply_blocks(job, tokens, type, row, token, t, 1);
+        multiply_blocks(job, type, row, token, t, 2);
+    if (t < n) multiply_blocks(job, type, row, token, t, 1);
 }
 
 // ---- Many tokens: eight rows are unpacked once. Here the activations are moved up by 128 and the weights keep their
@@ -219,13 +225,13 @@ SPECIALISE void unpack_rows(const struct matrix *w, enum dtype type, int64_t row
 }
 
 // Unpacked rows times tokens [t, t + n) of the call's.
-SPECIALISE void sum_unpacked(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
-                             const struct unpacked_rows *rows, int64_t token, int64_t t, int n, struct block_sums *out)
+SPECIALISE void sum_unpacked(const struct multiply *job, enum dtype type, const struct unpacked_rows *rows,
+                             int64_t token, int64_t t, int n, struct block_sums *out)
 {
     const struct activations *x = job->x;
     const int64_t columns = job->w->columns, n_blocks = columns / BLOCK;
     const int8_t *q = x->q + (token + t) * columns;
-    const float *sum = tokens->sum + t * n_blocks, *x_scale = x->scale + (token + t) * x->n_scales;
+    const float *x_scale = x->scale + (token + t) * x->n_scales;
     const __m512i *weights = rows->weights, *start = rows->start;
     __m512 lanes[BLOCK_TOKENS * BLOCK_PAIRS];
     __m256 minimum[BLOCK_TOKENS];
@@ -249,7 +255,7 @@ SPECIALISE void sum_unpacked(const struct multiply *job, const struct block_toke
                                      _mm512_set1_epi8(-128));
                 if (type == DTYPE_Q4_1) {
                     __m256 m = _mm256_mul_ps(_mm256_loadu_ps(rows->scales + (b * 2 + 1) * BLOCK_ROWS), scale);
-                    minimum[k] = _mm256_fmadd_ps(_mm256_set1_ps(sum[k * n_blocks + b]), m, minimum[k]);
+                    minimum[k] = _mm256_fmadd_ps(block_sum(job, token + t + k, b), m, minimum[k]);
                 }
             }
             __m512i dot = add_dots(start[p], v, weights[p]);
@@ -264,32 +270,32 @@ SPECIALISE void sum_unpacked(const struct multiply *job, const struct block_toke
         out->minimum[i] = minimum[i];
 }
 
-SPECIALISE void multiply_unpacked(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
-                                  const struct unpacked_rows *rows, int64_t row, int64_t token, int64_t t, int n)
+SPECIALISE void multiply_unpacked(const struct multiply *job, enum dtype type, const struct unpacked_rows *rows,
+                                  int64_t row, int64_t token, int64_t t, int n)
 {
     struct block_sums sums;
-    sum_unpacked(job, tokens, type, rows, token, t, n, &sums);
+    sum_unpacked(job, type, rows, token, t, n, &sums);
     store_blocks(job, type, &sums, row, token + t, n);
 }
 
-SPECIALISE void multiply_many(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
-                              const struct unpacked_rows *rows, int64_t row, int64_t token, int64_t n)
+SPECIALISE void multiply_many(const struct multiply *job, enum dtype type, const struct unpacked_rows *rows,
+                              int64_t row, int64_t token, int64_t n)
 {
     int64_t t = 0;
     unpack_rows(job->w, type, row, rows);
     for (; t + BLOCK_TOKENS <= n; t += BLOCK_TOKENS)
-        multiply_unpacked(job, tokens, type, rows, row, token, t, BLOCK_TOKENS);
+        multiply_unpacked(job, type, rows, row, token, t, BLOCK_TOKENS);
     for (; t < n; t++)
-        multiply_unpacked(job, tokens, type, rows, row, token, t, 1);
+        multiply_unpacked(job, type, rows, row, token, t, 1);
 }
 
-SPECIALISE void multiply_block_rows(const struct multiply *job, const struct block_tokens *tokens, enum dtype type,
-                                    const struct unpacked_rows *rows, int64_t row, int64_t token, int64_t n)
+SPECIALISE void multiply_block_rows(const struct multiply *job, enum dtype type, const struct unpacked_rows *rows,
+                                    int64_t row, int64_t token, int64_t n)
 {
     if (n <= BLOCK_FEW_TOKENS)
-        multiply_blocks_tokens(job, tokens, type, row, token, n);
+        multiply_blocks_tokens(job, type, row, token, n);
     else
-        multiply_many(job, tokens, type, rows, row, token, n);
+        multiply_many(job, type, rows, row, token, n);
 }
 
 static void dense_multiply_int8(const struct multiply *job, int64_t row, int64_t row_end, int64_t token,
@@ -297,15 +303,13 @@ static void dense_multiply_int8(const struct multiply *job, int64_t row, int64_t
 {
     const int64_t n = token_end - token;
     const struct unpacked_rows rows = unpacked_place(job->w, scratch);
-    const struct block_tokens tokens =
-        block_tokens_fill(job, token, n, (char *)scratch + job->w->columns / BLOCK * UNPACKED_BYTES);
     for (; row < row_end; row += BLOCK_ROWS) {
         if (job->w->type == DTYPE_Q8_0)
-            multiply_block_rows(job, &tokens, DTYPE_Q8_0, &rows, row, token, n);
+            multiply_block_rows(job, DTYPE_Q8_0, &rows, row, token, n);
         else if (job->w->type == DTYPE_Q4_0)
-            multiply_block_rows(job, &tokens, DTYPE_Q4_0, &rows, row, token, n);
+            multiply_block_rows(job, DTYPE_Q4_0, &rows, row, token, n);
         else
-            multiply_block_rows(job, &tokens, DTYPE_Q4_1, &rows, row, token, n);
+            multiply_block_rows(job, DTYPE_Q4_1, &rows, row, token, n);
     }
 }
 

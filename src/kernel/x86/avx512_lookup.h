@@ -8,12 +8,11 @@
 
 enum {
     NIBBLE_BYTES = 32, // of a nibble position's table: low bytes of its 16 sums, then high bytes
-    LOOKUP_CHUNKS = 2, // that make a cache line of each tile
 };
 
 static int64_t lookup_bytes(const struct matrix *w)
 {
-    return w->kind == MATRIX_BITS && w->form != ACTIVATION_F32 ? w->columns / 4 * NIBBLE_BYTES : 0;
+    return w->columns / 4 * NIBBLE_BYTES;
 }
 
 // Sum i of four columns: the sign of column k is bit k of i.
@@ -68,19 +67,15 @@ SPECIALISE void lookup_rows(struct pair_sums s, __m512i rows[ROW_VECTORS])
 }
 
 // The sums of one group, whose tables begin at `table`.
-SPECIALISE struct pair_sums lookup_group(const uint8_t *first, const uint8_t *second, int64_t code_bytes, int64_t ahead,
-                                         const uint8_t *table)
+SPECIALISE struct pair_sums lookup_group(const uint8_t *codes, int64_t code_bytes, const uint8_t *table)
 {
     const __m512i nibble = _mm512_set1_epi8(15);
     struct pair_sums sums = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-    for (int64_t i = 0; i < code_bytes; i += LOOKUP_CHUNKS * TILE_ROWS) {
-        prefetch_pair(first + i + ahead, second + i + ahead, 1);
-        UNROLL()
-        for (int c = 0; c < LOOKUP_CHUNKS; c++, table += 2 * NIBBLE_BYTES) {
-            __m512i bytes = load_pair(first + i + c * TILE_ROWS, second + i + c * TILE_ROWS);
-            lookup_add(&sums, _mm512_and_si512(bytes, nibble), table);
-            lookup_add(&sums, _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble), table + NIBBLE_BYTES);
-        }
+    for (int64_t i = 0; i < code_bytes; i += LINE, table += 2 * NIBBLE_BYTES) {
+        prefetch_lines(codes + i + AHEAD_BYTES, 1);
+        __m512i bytes = _mm512_loadu_si512(codes + i);
+        lookup_add(&sums, _mm512_and_si512(bytes, nibble), table);
+        lookup_add(&sums, _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble), table + NIBBLE_BYTES);
     }
     return sums;
 }
@@ -89,7 +84,7 @@ static void lookup_pair(const struct multiply *job, int64_t tile, int64_t n_tile
 {
     const struct matrix *w = job->w;
     const int64_t code_bytes = tile_code_bytes(w), tables_bytes = w->group / 4 * NIBBLE_BYTES;
-    const uint8_t *first = w->data + tile * w->tile_bytes, *second = n_tiles == 2 ? first + w->tile_bytes : first;
+    const uint8_t *codes = w->data + tile_offset(w, tile);
     const uint8_t *table = job->x->table + token * job->x->table_bytes;
     const float *x_scale = job->x->scale + token * job->x->n_scales;
     __m512 acc[ROW_VECTORS];
@@ -97,25 +92,23 @@ static void lookup_pair(const struct multiply *job, int64_t tile, int64_t n_tile
     for (int v = 0; v < ROW_VECTORS; v++)
         acc[v] = _mm512_setzero_ps();
     for (int64_t g = 0; g < w->n_groups; g++, table += tables_bytes) {
-        const int64_t ahead = ahead_of(w, g);
         __m512i dot[ROW_VECTORS];
-        lookup_rows(lookup_group(first, second, code_bytes, ahead, table), dot);
-        first += code_bytes, second += code_bytes;
-        prefetch_pair(first + ahead, second + ahead, 1);
+        lookup_rows(lookup_group(codes, code_bytes, table), dot);
+        codes += code_bytes;
+        prefetch_lines(codes + AHEAD_BYTES, 2);
         UNROLL()
         for (int v = 0; v < ROW_VECTORS; v++) {
-            __m512 w_scale = load_halves((v < 2 ? first : second) + v % 2 * TILE_ROWS);
+            __m512 w_scale = load_halves(codes + v % 2 * LINE + v / 2 * TILE_PIECE);
             __m512 scale = _mm512_mul_ps(w_scale, _mm512_set1_ps(x_scale[g * w->group / 128]));
             acc[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[v]), scale, acc[v]);
         }
-        first += 2 * TILE_ROWS, second += 2 * TILE_ROWS;
+        codes += 2 * LINE;
     }
     store_rows(job, tile, n_tiles, token, acc);
 }
 
 static void lookup_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token)
 {
-    prefetch_start(job->w, tile);
     for (; tile < tile_end; tile += 2)
         lookup_pair(job, tile, min_i64(2, tile_end - tile), token);
 }

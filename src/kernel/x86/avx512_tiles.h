@@ -12,6 +12,7 @@
 #include "kernel/x86/avx512_vector.h"
 
 enum {
+    LINE = 2 * TILE_PIECE, // a pair of pieces
     PAIR_ROWS = 2 * TILE_ROWS,
     ROW_VECTORS = PAIR_ROWS / 16,
     STEP_CHUNKS = 4,  // chunks that one unpacking takes
@@ -20,32 +21,16 @@ enum {
 
 // ---- Activations, rearranged
 
-// What one call keeps in its scratch.
-struct tile_tokens {
-    int8_t *q;       // [n_tokens][columns], rearranged
-    int32_t *offset; // [n_tokens][n_groups], -(sum of a group's activations)
-    __m512 *sum;     // [n_tokens][ROW_VECTORS], of the pair of tiles that is being multiplied
-};
-
-static int64_t round_up(int64_t bytes)
+// A token's table: q[columns], rearranged, then -(sum of a group's activations) for each group, int32.
+static int64_t dots_bytes(const struct matrix *w)
 {
-    return (bytes + TILE_ALIGNMENT - 1) / TILE_ALIGNMENT * TILE_ALIGNMENT;
+    return round_up(w->columns + w->n_groups * (int64_t)sizeof(int32_t));
 }
 
+// Of scratch: sums of the pair of tiles that is being multiplied, [n_tokens][ROW_VECTORS].
 static int64_t tiles_scratch_bytes(const struct matrix *w, int64_t n_tokens)
 {
-    if (w->form == ACTIVATION_F32) return 0;
-    return round_up(n_tokens * w->columns) + round_up(n_tokens * w->n_groups * (int64_t)sizeof(int32_t)) +
-           n_tokens * ROW_VECTORS * (int64_t)sizeof(__m512);
-}
-
-static struct tile_tokens tile_tokens_place(const struct matrix *w, int64_t n_tokens, void *scratch)
-{
-    struct tile_tokens tokens = {.q = scratch};
-    tokens.offset = (int32_t *)(void *)(tokens.q + round_up(n_tokens * w->columns));
-    tokens.sum =
-        (__m512 *)(void *)((char *)tokens.offset + round_up(n_tokens * w->n_groups * (int64_t)sizeof(int32_t)));
-    return tokens;
+    return w->form == ACTIVATION_F32 ? 0 : n_tokens * ROW_VECTORS * (int64_t)sizeof(__m512);
 }
 
 // 64 activations: trits, byte 4k + c of 16 becomes byte 4c + k's; bits, byte 8c + k of 32 goes to 4k + c.
@@ -61,75 +46,62 @@ SPECIALISE __m512i rearrange(enum matrix_kind kind, __m512i q)
     return _mm512_permutexvar_epi16(words, _mm512_shuffle_epi8(q, _mm512_broadcast_i32x4(pairs)));
 }
 
-SPECIALISE void tile_token_fill(const struct matrix *w, enum matrix_kind kind, const int8_t *q, int8_t *out,
-                                int32_t *offset)
+SPECIALISE void dots_build_kind(const struct matrix *w, enum matrix_kind kind, const int8_t *q, uint8_t *table)
 {
+    int32_t *offset = (int32_t *)(void *)(table + w->columns);
     for (int64_t g = 0; g < w->n_groups; g++) {
         __m512i sum = _mm512_setzero_si512();
         for (int64_t c = g * w->group; c < (g + 1) * w->group; c += 64) {
             __m512i x = _mm512_loadu_si512(q + c);
             sum = add_dots(sum, _mm512_set1_epi8(1), x);
-            _mm512_storeu_si512(out + c, rearrange(kind, x));
+            _mm512_storeu_si512(table + c, rearrange(kind, x));
         }
         offset[g] = -_mm512_reduce_add_epi32(sum);
     }
 }
 
-static void tile_tokens_fill(const struct multiply *job, int64_t token, int64_t n, const struct tile_tokens *tokens)
+static void dots_build(const struct matrix *w, const int8_t *q, uint8_t *table)
 {
-    const struct matrix *w = job->w;
-    for (int64_t t = 0; t < n; t++) {
-        const int8_t *q = job->x->q + (token + t) * job->x->columns;
-        if (w->kind == MATRIX_TRITS)
-            tile_token_fill(w, MATRIX_TRITS, q, tokens->q + t * w->columns, tokens->offset + t * w->n_groups);
-        else
-            tile_token_fill(w, MATRIX_BITS, q, tokens->q + t * w->columns, tokens->offset + t * w->n_groups);
-    }
+    if (w->kind == MATRIX_TRITS)
+        dots_build_kind(w, MATRIX_TRITS, q, table);
+    else
+        dots_build_kind(w, MATRIX_BITS, q, table);
 }
 
 // ---- Reading ahead
 //
 // Tiles are read faster than a processor's own prefetchers follow, and 30 GB/s at a latency of 250 ns are 8 KiB on
-// their way; so each group asks for the one that is AHEAD_BYTES later in its tile or, past the tile's end, at that
-// place of the next pair.
+// their way; so each group asks for what lies AHEAD_BYTES further, in this pair or in the next.
 
-enum { AHEAD_BYTES = 5632, LINE = 64 };
+enum { AHEAD_BYTES = 11264 };
 
-// From a byte of this group to the one to ask for.
-SPECIALISE int64_t ahead_of(const struct matrix *w, int64_t group)
-{
-    const int64_t group_bytes = tile_code_bytes(w) + 2 * TILE_ROWS, groups = AHEAD_BYTES / group_bytes;
-    return groups * group_bytes + (group + groups < w->n_groups ? 0 : w->tile_bytes);
-}
-
-// n lines of both tiles.
-SPECIALISE void prefetch_pair(const uint8_t *first, const uint8_t *second, int n)
+// n lines.
+SPECIALISE void prefetch_lines(const uint8_t *p, int n)
 {
     UNROLL()
-    for (int i = 0; i < n; i++) {
-        _mm_prefetch((const char *)first + LINE * i, _MM_HINT_T0);
-        _mm_prefetch((const char *)second + LINE * i, _MM_HINT_T0);
-    }
+    for (int i = 0; i < n; i++)
+        _mm_prefetch((const char *)p + LINE * i, _MM_HINT_T0);
 }
 
-// The groups that nothing has asked for when the first pair's turn comes.
-static void prefetch_start(const struct matrix *w, int64_t tile)
+// What nothing has asked for when the first pair's turn comes.
+static void tiles_read_ahead(const struct matrix *w, int64_t tile)
 {
-    const uint8_t *first = w->data + tile * w->tile_bytes;
-    for (int64_t i = 0; i < min_i64(AHEAD_BYTES, w->tile_bytes); i += LINE)
-        prefetch_pair(first + i, first + w->tile_bytes + i, 1);
+    if (w->kind == MATRIX_DENSE) return;
+    const uint8_t *first = w->data + tile_offset(w, tile);
+    for (int64_t i = 0; i < min_i64(AHEAD_BYTES, 2 * w->tile_bytes); i += LINE)
+        prefetch_lines(first + i, 1);
 }
 
 // ---- Codes
 
 // Four chunks of a pair of tiles as four vectors, a row's four bytes in each 32-bit lane: vector v holds rows 4v ..
 // 4v + 3 and 16 + 4v .. 16 + 4v + 3 of the first tile, then the same of the second.
-SPECIALISE void unpack_chunks(const uint8_t *first, const uint8_t *second, __m512i v[ROW_VECTORS])
+SPECIALISE void unpack_chunks(const uint8_t *codes, __m512i v[ROW_VECTORS])
 {
     __m512i chunk[STEP_CHUNKS];
     UNROLL()
     for (int c = 0; c < STEP_CHUNKS; c++)
-        chunk[c] = load_pair(first + c * TILE_ROWS, second + c * TILE_ROWS);
+        chunk[c] = _mm512_loadu_si512(codes + c * LINE);
     __m512i low01 = _mm512_unpacklo_epi8(chunk[0], chunk[1]), high01 = _mm512_unpackhi_epi8(chunk[0], chunk[1]);
     __m512i low23 = _mm512_unpacklo_epi8(chunk[2], chunk[3]), high23 = _mm512_unpackhi_epi8(chunk[2], chunk[3]);
     v[0] = _mm512_unpacklo_epi16(low01, low23);
@@ -148,11 +120,11 @@ SPECIALISE __m512i code_at(enum matrix_kind kind, __m512i bytes, int k)
 }
 
 // Halves of 64 rows in the order of unpack_chunks.
-SPECIALISE void load_scales(const uint8_t *first, const uint8_t *second, __m512 scale[ROW_VECTORS])
+SPECIALISE void load_scales(const uint8_t *p, __m512 scale[ROW_VECTORS])
 {
-    const __m512i a = _mm512_loadu_si512(first), b = _mm512_loadu_si512(second);
-    const __m512i low = _mm512_setr_epi64(0, 4, 8, 12, 1, 5, 9, 13),
-                  high = _mm512_setr_epi64(2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i a = _mm512_loadu_si512(p), b = _mm512_loadu_si512(p + LINE);
+    const __m512i low = _mm512_setr_epi64(0, 8, 4, 12, 1, 9, 5, 13),
+                  high = _mm512_setr_epi64(2, 10, 6, 14, 3, 11, 7, 15);
     const __m512i ordered[2] = {_mm512_permutex2var_epi64(a, low, b), _mm512_permutex2var_epi64(a, high, b)};
     UNROLL()
     for (int i = 0; i < 2; i++) {
@@ -161,10 +133,10 @@ SPECIALISE void load_scales(const uint8_t *first, const uint8_t *second, __m512 
     }
 }
 
-SPECIALISE __m512i broadcast_four(const int8_t *q)
+SPECIALISE __m512i broadcast_four(const void *p)
 {
     int32_t four;
-    memcpy(&four, q, sizeof four);
+    memcpy(&four, p, sizeof four);
     return _mm512_set1_epi32(four);
 }
 
@@ -172,9 +144,9 @@ SPECIALISE __m512i broadcast_four(const int8_t *q)
 
 struct tile_pair {
     const struct multiply *job;
-    const uint8_t *first, *second; // the same for a last tile without a neighbour
-    const struct tile_tokens *tokens;
-    int64_t token; // the job's, to which tokens' first belongs
+    const uint8_t *data;
+    __m512 *sum;   // [n_tokens][ROW_VECTORS]
+    int64_t token; // the job's, to which sum's first belongs
 };
 
 // For n tokens from t on: sum = fmaf((float)dot, w_scale * x_scale, sum).
@@ -184,7 +156,7 @@ SPECIALISE void accumulate_group(const struct tile_pair *pair, int64_t group, in
     const struct activations *x = pair->job->x;
     const int64_t stride = x->n_scales;
     const float *x_scale = x->scale + (pair->token + t) * stride + group * pair->job->w->group / 128;
-    __m512 *sum = pair->tokens->sum + t * ROW_VECTORS;
+    __m512 *sum = pair->sum + t * ROW_VECTORS;
     UNROLL()
     for (int i = 0; i < n * ROW_VECTORS; i++) {
         const __m512 scale = _mm512_mul_ps(w_scale[i % ROW_VECTORS], _mm512_set1_ps(x_scale[i / ROW_VECTORS * stride]));
@@ -192,36 +164,35 @@ SPECIALISE void accumulate_group(const struct tile_pair *pair, int64_t group, in
     }
 }
 
-// One group times tokens [t, t + n), codes going from the tiles straight into the products; asks for the lines that
-// are `ahead` bytes further, 0 for none.
+// One group times tokens [t, t + n), codes going from the tiles straight into the products; reads ahead if asked to.
 SPECIALISE void multiply_group(const struct tile_pair *pair, enum matrix_kind kind, int64_t group, int64_t t, int n,
-                               int64_t ahead)
+                               bool reads_ahead)
 {
     const struct matrix *w = pair->job->w;
     const int positions = kind == MATRIX_TRITS ? 4 : 8;
-    const int64_t code_bytes = tile_code_bytes(w), at = group * (code_bytes + 2 * TILE_ROWS), columns = w->columns;
-    const uint8_t *first = pair->first + at, *second = pair->second + at, *end = first + code_bytes;
-    const int8_t *q = pair->tokens->q + t * columns + group * w->group;
-    const int32_t *offset = pair->tokens->offset + t * w->n_groups + group;
+    const int64_t stride = pair->job->x->table_bytes;
+    const uint8_t *codes = pair->data + group * tile_group_bytes(w), *scales = codes + tile_code_bytes(w);
+    const uint8_t *table = pair->job->x->table + (pair->token + t) * stride, *q = table + group * w->group;
+    const uint8_t *offset = table + w->columns + group * (int64_t)sizeof(int32_t);
     __m512i dot[BATCH_TOKENS * ROW_VECTORS];
     UNROLL()
     for (int i = 0; i < n * ROW_VECTORS; i++)
-        dot[i] = _mm512_set1_epi32(offset[i / ROW_VECTORS * w->n_groups]);
-    for (; first < end; first += STEP_CHUNKS * TILE_ROWS, second += STEP_CHUNKS * TILE_ROWS) {
+        dot[i] = broadcast_four(offset + i / ROW_VECTORS * stride);
+    for (; codes < scales; codes += STEP_CHUNKS * LINE) {
         __m512i bytes[ROW_VECTORS];
-        if (ahead != 0) prefetch_pair(first + ahead, second + ahead, 2);
-        unpack_chunks(first, second, bytes);
+        if (reads_ahead) prefetch_lines(codes + AHEAD_BYTES, STEP_CHUNKS);
+        unpack_chunks(codes, bytes);
         UNROLL()
         for (int k = 0; k < positions; k++, q += 4) {
             UNROLL()
             for (int i = 0; i < n * ROW_VECTORS; i++)
                 dot[i] = add_dots(dot[i], code_at(kind, bytes[i % ROW_VECTORS], k),
-                                  broadcast_four(q + i / ROW_VECTORS * columns));
+                                  broadcast_four(q + i / ROW_VECTORS * stride));
         }
     }
-    if (ahead != 0) prefetch_pair(first + ahead, second + ahead, 1);
+    if (reads_ahead) prefetch_lines(scales + AHEAD_BYTES, 2);
     __m512 w_scale[ROW_VECTORS];
-    load_scales(first, second, w_scale);
+    load_scales(scales, w_scale);
     accumulate_group(pair, group, t, n, w_scale, dot);
 }
 
@@ -229,7 +200,7 @@ SPECIALISE void multiply_group(const struct tile_pair *pair, enum matrix_kind ki
 SPECIALISE void multiply_pair_by_few(const struct tile_pair *pair, enum matrix_kind kind, int n)
 {
     for (int64_t g = 0; g < pair->job->w->n_groups; g++)
-        multiply_group(pair, kind, g, 0, n, ahead_of(pair->job->w, g));
+        multiply_group(pair, kind, g, 0, n, true);
 }
 
 // One group times tokens [t, t + n) of a batch: more than BATCH_TOKENS make none smaller than 3.
@@ -238,16 +209,16 @@ SPECIALISE void multiply_group_batch(const struct tile_pair *pair, enum matrix_k
 {
     switch (n) {
     case 3:
-        multiply_group(pair, kind, group, t, 3, 0);
+        multiply_group(pair, kind, group, t, 3, false);
         break;
     case 4:
-        multiply_group(pair, kind, group, t, 4, 0);
+        multiply_group(pair, kind, group, t, 4, false);
         break;
     case 5:
-        multiply_group(pair, kind, group, t, 5, 0);
+        multiply_group(pair, kind, group, t, 5, false);
         break;
     default:
-        multiply_group(pair, kind, group, t, BATCH_TOKENS, 0);
+        multiply_group(pair, kind, group, t, BATCH_TOKENS, false);
     }
 }
 
@@ -256,13 +227,12 @@ SPECIALISE void multiply_group_batch(const struct tile_pair *pair, enum matrix_k
 SPECIALISE void multiply_pair_by_many(const struct tile_pair *pair, enum matrix_kind kind, int64_t n)
 {
     const struct matrix *w = pair->job->w;
-    const int64_t lines = (tile_code_bytes(w) + 2 * TILE_ROWS) / LINE;
     const int64_t batches = (n + BATCH_TOKENS - 1) / BATCH_TOKENS, size = n / batches;
     const int64_t larger = n % batches * (size + 1); // tokens in batches of one more
     for (int64_t g = 0; g < w->n_groups; g++) {
-        const int64_t next = g * lines * LINE + ahead_of(w, g);
-        for (int64_t i = 0; i < lines; i++)
-            prefetch_pair(pair->first + next + i * LINE, pair->second + next + i * LINE, 1);
+        const uint8_t *next = pair->data + g * tile_group_bytes(w) + AHEAD_BYTES;
+        for (int64_t i = 0; i < tile_group_bytes(w); i += LINE)
+            prefetch_lines(next + i, 1);
         int64_t t = 0;
         for (; t < larger; t += size + 1)
             multiply_group_batch(pair, kind, g, t, size + 1);
@@ -300,7 +270,7 @@ SPECIALISE void multiply_pair_of(const struct tile_pair *pair, enum matrix_kind 
 static void multiply_pair(const struct tile_pair *pair, int64_t n)
 {
     for (int64_t i = 0; i < n * ROW_VECTORS; i++)
-        pair->tokens->sum[i] = _mm512_setzero_ps();
+        pair->sum[i] = _mm512_setzero_ps();
     if (pair->job->w->kind == MATRIX_TRITS)
         multiply_pair_of(pair, MATRIX_TRITS, n);
     else
@@ -333,7 +303,7 @@ SPECIALISE void store_rows(const struct multiply *job, int64_t tile, int64_t n_t
 static void store_pair(const struct tile_pair *pair, int64_t tile, int64_t n_tiles, int64_t n_tokens)
 {
     for (int64_t t = 0; t < n_tokens; t++) {
-        __m512 *rows = pair->tokens->sum + t * ROW_VECTORS;
+        __m512 *rows = pair->sum + t * ROW_VECTORS;
         transpose_quarters(rows);
         store_rows(pair->job, tile, n_tiles, pair->token + t, rows);
     }
@@ -344,13 +314,9 @@ static void dots_multiply(const struct multiply *job, int64_t tile, int64_t tile
 {
     const struct matrix *w = job->w;
     const int64_t n = token_end - token;
-    struct tile_tokens tokens = tile_tokens_place(w, n, scratch);
-    prefetch_start(w, tile);
-    tile_tokens_fill(job, token, n, &tokens);
     for (int64_t i = tile; i < tile_end; i += 2) {
         int64_t n_tiles = min_i64(2, tile_end - i);
-        const uint8_t *first = w->data + i * w->tile_bytes;
-        struct tile_pair pair = {job, first, n_tiles == 2 ? first + w->tile_bytes : first, &tokens, token};
+        struct tile_pair pair = {job, w->data + tile_offset(w, i), scratch, token};
         multiply_pair(&pair, n);
         store_pair(&pair, i, n_tiles, n);
     }
@@ -369,7 +335,7 @@ SPECIALISE void exact_group(const struct matrix *w, enum matrix_kind kind, const
     const __m512 weights = kind == MATRIX_TRITS
                                ? _mm512_setr_ps(-1, 0, 1, 2, -1, 0, 1, 2, -1, 0, 1, 2, -1, 0, 1, 2)
                                : _mm512_setr_ps(-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1);
-    for (int64_t c = 0; c < w->group; c += positions, codes += TILE_ROWS) {
+    for (int64_t c = 0; c < w->group; c += positions, codes += LINE) {
         __m512i bytes[TILE_VECTORS];
         UNROLL()
         for (int v = 0; v < TILE_VECTORS; v++)
@@ -389,7 +355,7 @@ SPECIALISE void exact_group(const struct matrix *w, enum matrix_kind kind, const
 SPECIALISE void exact_tile(const struct multiply *job, enum matrix_kind kind, int64_t tile, int64_t token, int n)
 {
     const struct matrix *w = job->w;
-    const uint8_t *codes = w->data + tile * w->tile_bytes;
+    const uint8_t *codes = w->data + tile_offset(w, tile);
     const float *x = job->x->f32 + token * w->columns;
     __m512 acc[EXACT_TOKENS][TILE_VECTORS], sum[EXACT_TOKENS][TILE_VECTORS];
     for (int t = 0; t < n; t++)
@@ -404,8 +370,8 @@ SPECIALISE void exact_tile(const struct multiply *job, enum matrix_kind kind, in
         for (int t = 0; t < n; t++)
             UNROLL()
         for (int v = 0; v < TILE_VECTORS; v++)
-            acc[t][v] = _mm512_fmadd_ps(sum[t][v], load_halves(codes + 32 * v), acc[t][v]);
-        codes += 2 * TILE_ROWS;
+            acc[t][v] = _mm512_fmadd_ps(sum[t][v], load_halves(codes + LINE * v), acc[t][v]);
+        codes += 2 * LINE;
     }
     int64_t first = tile * TILE_ROWS, n_rows = w->rows - first;
     for (int t = 0; t < n; t++)

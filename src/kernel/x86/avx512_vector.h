@@ -17,6 +17,12 @@
 #define UNROLL() _Pragma("GCC unroll 32")
 #endif
 
+// Tables begin at lines.
+static int64_t round_up(int64_t bytes)
+{
+    return (bytes + TILE_ALIGNMENT - 1) / TILE_ALIGNMENT * TILE_ALIGNMENT;
+}
+
 SPECIALISE __m128i load_128(const void *p)
 {
     return _mm_loadu_si128((const __m128i *)p);

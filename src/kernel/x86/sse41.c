@@ -62,9 +62,8 @@ static void quantise(const float *x, int64_t n, int64_t group, int8_t *q, float 
 
 // ---- Tiles: lookup
 
-static int64_t table_bytes(const struct matrix *w)
+static int64_t lookup_bytes(const struct matrix *w)
 {
-    if (w->kind == MATRIX_DENSE || w->form == ACTIVATION_F32) return 0;
     return w->columns / tile_chunk_columns(w->kind) * 2 * NIBBLE_BYTES;
 }
 
@@ -78,7 +77,7 @@ static int nibble_sum(enum matrix_kind kind, const int8_t *q, int i)
     return sum;
 }
 
-static void table_build(const struct matrix *w, const int8_t *q, uint8_t *table)
+static void lookup_build(const struct matrix *w, const int8_t *q, uint8_t *table)
 {
     const int64_t step = tile_chunk_columns(w->kind) / 2;
     for (int64_t c = 0; c < w->columns; c += step, table += NIBBLE_BYTES)
@@ -140,7 +139,7 @@ static void lookup_multiply(const struct multiply *job, int64_t tile, int64_t ti
         if (x->table != NULL)
             table = x->table + token * x->table_bytes;
         else
-            table_build(job->w, x->q + token * x->columns, scratch);
+            lookup_build(job->w, x->q + token * x->columns, scratch);
         for (int64_t i = tile; i < tile_end; i++)
             lookup_tile(job, i, token, table);
     }
@@ -253,6 +252,17 @@ static void dense_multiply(const struct multiply *job, int64_t row, int64_t row_
 
 // ---- Products
 
+static int64_t table_bytes(const struct matrix *w, int64_t n_tokens)
+{
+    return w->kind != MATRIX_DENSE && w->form != ACTIVATION_F32 && n_tokens <= FEW_TOKENS ? lookup_bytes(w) : 0;
+}
+
+static void table_build(const struct matrix *w, int64_t n_tokens, const int8_t *q, uint8_t *table)
+{
+    (void)n_tokens;
+    lookup_build(w, q, table);
+}
+
 static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
                      void *scratch)
 {
@@ -267,7 +277,8 @@ static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end,
 static int64_t scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens)
 {
     (void)n_tiles, (void)n_tokens;
-    return w->kind == MATRIX_DENSE ? w->columns * (int64_t)sizeof(float) : table_bytes(w);
+    if (w->kind == MATRIX_DENSE) return w->columns * (int64_t)sizeof(float);
+    return w->form == ACTIVATION_F32 ? 0 : lookup_bytes(w);
 }
 
 // ---- Elementwise
@@ -359,7 +370,6 @@ const struct kernels kernel_sse41 = {
     .quantise = quantise,
     .table_bytes = table_bytes,
     .table_build = table_build,
-    .table_tokens = FEW_TOKENS,
     .few_tokens = FEW_TOKENS,
     .multiply = multiply,
     .token_tile = FEW_TOKENS,
