@@ -603,6 +603,7 @@ struct attention_job {
     const struct device_attention *attention;
     struct attention_run *runs;
     int64_t n_runs;
+    bool stores; // each run first stores its own keys and values
 };
 
 int64_t device_kv_block_bytes(tern_kv_type type, int64_t n_kv_heads, int64_t head_size)
@@ -621,19 +622,25 @@ static uint8_t *block_values(const struct device_attention *a, int64_t row, int6
     return block_keys(a, row, block, a->n_kv_heads + head);
 }
 
-static void store_head(void *context, int64_t head, int worker)
+// Keys and values of one head of rows [row, row_end).
+static void store_rows(const struct attention_job *job, int64_t head, int64_t row, int64_t row_end)
 {
-    (void)worker;
-    const struct attention_job *job = context;
     const struct device_attention *a = job->attention;
     const struct kernels *kernels = job->device->kernels;
-    for (int64_t row = 0; row < a->n_rows; row++) {
+    for (; row < row_end; row++) {
         int64_t block = a->position[row] / DEVICE_KV_BLOCK, slot = a->position[row] % DEVICE_KV_BLOCK;
         int64_t source = (row * a->n_kv_heads + head) * a->head_size;
         kv_store_key(a->kv_type, a->head_size, a->k + source, slot, block_keys(a, row, block, head), kernels->to_half);
         kv_store_value(a->kv_type, a->head_size, a->v + source, slot, block_values(a, row, block, head),
                        kernels->to_half);
     }
+}
+
+static void store_head(void *context, int64_t head, int worker)
+{
+    (void)worker;
+    const struct attention_job *job = context;
+    store_rows(job, head, 0, job->attention->n_rows);
 }
 
 // What one task keeps for its queries; lies in the worker's scratch before the kernel's own.
@@ -671,6 +678,7 @@ static void attend_run(void *context, int64_t index, int worker)
     char *memory = job->device->workers[worker].scratch.data;
     struct query_state state = query_state_place(memory, n);
 
+    if (job->stores) store_rows(job, kv_head, r->row, r->row_end);
     for (int64_t i = 0; i < n; i++) {
         int64_t offset = ((r->row + i / share) * a->n_heads + kv_head * share + i % share) * a->head_size;
         state.query[i] = a->q + offset;
@@ -715,6 +723,15 @@ static int64_t split_runs(const struct device_attention *a, struct attention_run
     return n;
 }
 
+// True if some sequence has several runs: they see one another's keys.
+static bool runs_meet(const struct attention_job *job)
+{
+    const struct device_attention *a = job->attention;
+    for (int64_t i = 1; i < job->n_runs; i++)
+        if (a->blocks[job->runs[i].row] == a->blocks[job->runs[i - 1].row]) return true;
+    return false;
+}
+
 tern_status device_attend(struct device *device, const struct device_attention *attention)
 {
     const struct device_attention *a = attention;
@@ -722,9 +739,10 @@ tern_status device_attend(struct device *device, const struct device_attention *
     TRY(scratch_reserve(&device->runs, a->n_rows * (int64_t)sizeof(struct attention_run)));
     TRY(reserve_workers(device, query_state_bytes(queries) + device->kernels->attention_scratch_bytes));
 
-    struct attention_job job = {device, a, device->runs.data, 0};
+    struct attention_job job = {.device = device, .attention = a, .runs = device->runs.data};
     job.n_runs = split_runs(a, job.runs);
-    run(device, a->n_kv_heads, a->n_rows * a->n_kv_heads * a->head_size * 2, store_head, &job);
+    job.stores = !runs_meet(&job);
+    if (!job.stores) run(device, a->n_kv_heads, a->n_rows * a->n_kv_heads * a->head_size * 2, store_head, &job);
     pool_run(device->pool, job.n_runs * a->n_kv_heads, attend_run, &job);
     return TERN_OK;
 }

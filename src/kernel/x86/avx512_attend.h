@@ -55,6 +55,15 @@ SPECIALISE void read_ahead(const uint8_t *next, const uint8_t *now, const void *
         _mm_prefetch(to + i, _MM_HINT_T0);
 }
 
+// Keys that some of n queries see.
+static int32_t seen(const struct query_batch *batch, int n)
+{
+    int32_t most = 0;
+    for (int i = 0; i < n; i++)
+        if (batch->block->visible[batch->first + i] > most) most = batch->block->visible[batch->first + i];
+    return most;
+}
+
 // score[j] = scale * q . k_j for all keys of the block; those that a query does not see are of no use.
 SPECIALISE void batch_scores(struct query_batch *batch, tern_kv_type type, int n)
 {
@@ -66,17 +75,20 @@ SPECIALISE void batch_scores(struct query_batch *batch, tern_kv_type type, int n
         score[i] = _mm512_setzero_ps();
     const uint16_t *scales = kv_scales(type, block->head_size, block->keys);
     __m512 scale[KEY_VECTORS] = {_mm512_setzero_ps()};
-    const bool ahead = block->next_keys != NULL;
+    // Values of keys that nobody sees are not asked for.
+    const uint8_t *end =
+        block->keys + (batch->first == 0 ? seen(batch, n) * kv_value_stride(type, block->head_size) : 0);
     for (int64_t group = 0; group < block->head_size; group += KV_GROUP) {
         if (type != TERN_KV_F16) {
             UNROLL()
             for (int v = 0; v < KEY_VECTORS; v++)
                 scale[v] = load_halves(scales + group / KV_GROUP * ATTENTION_BLOCK + 16 * v);
-            if (ahead) read_ahead(block->values, block->keys, scales + group / KV_GROUP * ATTENTION_BLOCK, 128);
+            if (batch->first == 0)
+                read_ahead(block->values, block->keys, scales + group / KV_GROUP * ATTENTION_BLOCK, 128);
         }
         for (int64_t d = group; d < min_i64(group + KV_GROUP, block->head_size); d++) {
             const uint8_t *keys = block->keys + d * kv_key_stride(type);
-            if (ahead) read_ahead(block->values, block->keys, keys, kv_key_stride(type));
+            if (keys < end) read_ahead(block->values, block->keys, keys, kv_key_stride(type));
             UNROLL()
             for (int i = 0; i < n * KEY_VECTORS; i++)
                 score[i] = _mm512_fmadd_ps(_mm512_set1_ps(query[i / KEY_VECTORS][d]),

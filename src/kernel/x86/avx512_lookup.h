@@ -15,20 +15,35 @@ static int64_t lookup_bytes(const struct matrix *w)
     return w->columns / 4 * NIBBLE_BYTES;
 }
 
-// Sum i of four columns: the sign of column k is bit k of i.
+// In each 16-bit lane i of both halves: byte k is 2 if bit first_bit + k of i is set, for two columns.
+SPECIALISE __m512i sign_bits(int first_bit)
+{
+    const __m512i index =
+        _mm512_broadcast_i64x4(_mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    const __m512i first = _mm512_and_si512(_mm512_srli_epi32(index, (unsigned)first_bit), _mm512_set1_epi16(1));
+    const __m512i second = _mm512_and_si512(_mm512_srli_epi32(index, (unsigned)first_bit + 1), _mm512_set1_epi16(1));
+    return _mm512_or_si512(_mm512_slli_epi16(first, 1), _mm512_slli_epi16(second, 9));
+}
+
+// Sum i of four columns: the sign of column k is bit k of i. Two nibble positions at a time, each in half a vector.
 static void lookup_build(const struct matrix *w, const int8_t *q, uint8_t *table)
 {
-    const __m512i index = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m512i twice = _mm512_setzero_si512(); // byte k of lane i: 2 if bit k of i is set
-    for (unsigned k = 0; k < 4; k++) {
-        __m512i bit = _mm512_and_si512(_mm512_srli_epi32(index, k), _mm512_set1_epi32(1));
-        twice = _mm512_or_si512(twice, _mm512_slli_epi32(bit, 8 * k + 1));
-    }
-    for (int64_t i = 0; i < w->columns; i += 4, table += NIBBLE_BYTES) {
-        const __m512i zero = _mm512_setzero_si512(), four = broadcast_four(q + i);
-        __m512i sums = _mm512_sub_epi32(add_dots(zero, twice, four), add_dots(zero, _mm512_set1_epi8(1), four));
-        _mm_storeu_si128((__m128i *)(void *)table, _mm512_cvtepi32_epi8(sums));
-        _mm_storeu_si128((__m128i *)(void *)(table + 16), _mm512_cvtepi32_epi8(_mm512_srli_epi32(sums, 8)));
+    const __m512i twice[2] = {sign_bits(0), sign_bits(2)}, once = _mm512_set1_epi8(1);
+    const __m512i columns[2] = {_mm512_inserti64x4(_mm512_set1_epi16(0x0100), _mm256_set1_epi16(0x0504), 1),
+                                _mm512_inserti64x4(_mm512_set1_epi16(0x0302), _mm256_set1_epi16(0x0706), 1)};
+    const __m512i bytes = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15));
+    const __m512i halves = _mm512_setr_epi64(0, 2, 1, 3, 4, 6, 5, 7);
+    for (int64_t i = 0; i < w->columns; i += 8, table += 2 * NIBBLE_BYTES) {
+        int64_t eight;
+        memcpy(&eight, q + i, sizeof eight);
+        __m512i sums = _mm512_setzero_si512();
+        UNROLL()
+        for (int k = 0; k < 2; k++) {
+            __m512i two = _mm512_shuffle_epi8(_mm512_set1_epi64(eight), columns[k]);
+            sums = _mm512_add_epi16(sums, _mm512_maddubs_epi16(twice[k], two));
+            sums = _mm512_sub_epi16(sums, _mm512_maddubs_epi16(once, two));
+        }
+        _mm512_storeu_si512(table, _mm512_permutexvar_epi64(halves, _mm512_shuffle_epi8(sums, bytes)));
     }
 }
 

@@ -80,7 +80,7 @@ SPECIALISE void prefetch_lines(const uint8_t *p, int n)
 {
     UNROLL()
     for (int i = 0; i < n; i++)
-        _mm_prefetch((const char *)p + LINE * i, _MM_HINT_T0);
+        _mm_prefetch((const char *)p + LINE * i, _MM_HINT_NTA);
 }
 
 // What nothing has asked for when the first pair's turn comes.
