@@ -238,24 +238,35 @@ static uint32_t sort_key(float x)
     return bits & 0x80000000u ? bits : ~(bits | 0x80000000u);
 }
 
-enum { RADIX_BITS = 11, RADIX_BUCKETS = 1 << RADIX_BITS, RADIX_TOP_SHIFT = 32 - RADIX_BITS };
+enum { RADIX_BITS = 11, RADIX_BUCKETS = 1 << RADIX_BITS };
 
-static uint32_t bucket_of(float logit)
+// Adds up how many of the blocks' highest logits have keys that begin with `prefix`, by the RADIX_BITS that follow it
+// down to bit `shift`.
+static void count_blocks_by_key(const struct sampler *s, uint64_t prefix, int shift, int32_t count[RADIX_BUCKETS])
 {
-    return sort_key(logit) >> RADIX_TOP_SHIFT;
+    memset(count, 0, RADIX_BUCKETS * sizeof *count);
+    for (int32_t b = 0; b < count_blocks(s->n_vocabulary); b++) {
+        const uint64_t key = sort_key(s->highest[b]);
+        if (key >> (shift + RADIX_BITS) == prefix) count[key >> shift & (RADIX_BUCKETS - 1)]++;
+    }
 }
 
-// The first buckets (by the keys' top bits) that together hold the highest logits of at least `wanted` blocks, and so
-// at least `wanted` tokens: returns the last of them.
-static uint32_t bucket_bound(const struct sampler *s, int32_t wanted)
+// A key that the highest logits of at least `wanted` blocks, and so those of at least `wanted` tokens, do not pass; the
+// least such one but for its last bits. The largest of all if there are fewer blocks.
+static uint32_t key_bound(const struct sampler *s, int32_t wanted)
 {
-    int32_t count[RADIX_BUCKETS] = {0};
-    for (int32_t b = 0; b < count_blocks(s->n_vocabulary); b++)
-        count[bucket_of(s->highest[b])]++;
-    uint32_t bucket = 0;
-    for (int32_t total = count[0]; total < wanted && bucket < RADIX_BUCKETS - 1; total += count[bucket])
-        bucket++;
-    return bucket;
+    int32_t count[RADIX_BUCKETS], before = 0;
+    uint64_t prefix = 0;
+    int shift = 32;
+    while (shift >= RADIX_BITS) {
+        shift -= RADIX_BITS;
+        count_blocks_by_key(s, prefix, shift, count);
+        uint64_t bucket = 0;
+        while (before + count[bucket] < wanted && bucket < RADIX_BUCKETS - 1)
+            before += count[bucket++];
+        prefix = prefix << RADIX_BITS | bucket;
+    }
+    return (uint32_t)((prefix + 1) << shift) - 1;
 }
 
 // Stable, from the low bits up: equal keys keep their ascending ids.
@@ -281,14 +292,14 @@ static void rank_candidates(struct sampler *s, int32_t wanted)
 {
     if (wanted == 0 || wanted > s->n_vocabulary) wanted = s->n_vocabulary;
     fill_highest(s);
-    const uint32_t last_bucket = bucket_bound(s, wanted);
+    const uint32_t bound = key_bound(s, wanted);
 
     s->n_candidates = 0;
     for (int32_t b = 0; b < count_blocks(s->n_vocabulary); b++) {
-        if (bucket_of(s->highest[b]) > last_bucket) continue;
+        if (sort_key(s->highest[b]) > bound) continue;
         for (int32_t i = b * BLOCK; i < block_end(s, b); i++) {
             uint32_t key = sort_key(s->logits[i]);
-            if (key >> RADIX_TOP_SHIFT <= last_bucket && s->logits[i] > -INFINITY)
+            if (key <= bound && s->logits[i] > -INFINITY)
                 s->candidates[s->n_candidates++] = (struct candidate){.key = key, .id = i};
         }
     }
