@@ -208,6 +208,7 @@ const struct kernels kernel_avx2 = {
     .quantise = quantise,
     .table_bytes = table_bytes,
     .table_build = table_build,
+    .read_ahead = tiles_read_ahead,
     .few_tokens = LOOKUP_TOKENS,
     .multiply = multiply,
     .token_tile = BATCH_LARGE,

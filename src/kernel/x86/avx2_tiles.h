@@ -111,6 +111,15 @@ static void tile_store(const struct multiply *job, int64_t tile, int64_t token, 
     memcpy(job->out + token * job->out_stride + first, rows, (size_t)n * sizeof(float));
 }
 
+// What nothing has asked for when the first tile's turn comes.
+static void tiles_read_ahead(const struct matrix *w, int64_t tile)
+{
+    if (w->kind == MATRIX_DENSE) return;
+    const uint8_t *codes = w->data + tile * w->tile_bytes;
+    for (int64_t i = 0; i < min_i64(PREFETCH_BYTES, w->tile_bytes); i += 64)
+        _mm_prefetch((const char *)(codes + i), _MM_HINT_T0);
+}
+
 // One tile and `n` tokens whose tables lie table_bytes apart.
 SPECIALISE void lookup_tile(const struct multiply *job, int64_t tile, int64_t token, const uint8_t *table,
                             int64_t table_bytes, int n)
