@@ -7,8 +7,11 @@ Each round starts `--clients` clients, each of which asks once for `-n` tokens a
 /v1/completions, streaming: `different` prompts have nothing in common, `shared` ones all but their last 32 tokens. No
 prompt comes twice, so that nothing is remembered from round to round. Both servers run all the time and are asked in
 turn. Prints generated tokens a second over all clients, the time to the first token (median and 95th percentile over
-clients and rounds), and the ratio of the medians. `--restart` also measures the first token after a shared prefix of
-`--prefix` tokens when the server was stopped and started again, with tern's --cache-dir and without.
+clients and rounds), and the ratio of the medians.
+
+`--restart` measures the first token behind `--prefix` tokens that are new, and behind the same ones once the server was
+stopped and started again; tern has a --cache-dir. `--choices 1,4,8` measures tern's requests for so many answers to one
+prompt of `-p` tokens, and beside them as many requests with prompts of their own. `--clients ''` leaves out all else.
 
 LLAMA_SERVER: built from llama.cpp's source on this machine; say which version with the figures. PEER is the file that it
 reads instead where it does not know tern's type (the same trits in another layout).
@@ -55,12 +58,12 @@ class Server:
         return connection.getresponse()
 
 
-def complete(server, tokens, n):
+def complete(server, tokens, n, choices=1):
     """Seconds to the first event with text or a token, and generated tokens."""
     begin = time.perf_counter()
     answer = server.ask('POST', '/v1/completions', {
-        'model': 'm', 'prompt': tokens, 'max_tokens': n, 'temperature': 0, 'stream': True, 'ignore_eos': True,
-        'stream_options': {'include_usage': True}})
+        'model': 'm', 'prompt': tokens, 'max_tokens': n, 'n': choices, 'temperature': 0, 'stream': True,
+        'ignore_eos': True, 'stream_options': {'include_usage': True}})
     if answer.status != 200:
         raise SystemExit(f'{server.name}: {answer.status} {answer.read()[:300]}')
     first, usage = None, None
@@ -75,11 +78,11 @@ def complete(server, tokens, n):
     return first, usage['completion_tokens']
 
 
-def run_round(server, prompts, n):
+def run_round(server, prompts, n, choices=1):
     results = [None] * len(prompts)
 
     def client(i):
-        results[i] = complete(server, prompts[i], n)
+        results[i] = complete(server, prompts[i], n, choices)
 
     threads = [threading.Thread(target=client, args=(i,)) for i in range(len(prompts))]
     begin = time.perf_counter()
@@ -91,6 +94,15 @@ def run_round(server, prompts, n):
     if None in results:
         raise SystemExit(f'{server.name}: a client got no answer')
     return sum(tokens for _, tokens in results) / seconds, [first for first, _ in results]
+
+
+def read_metric(server, name):
+    lines = server.ask('GET', '/metrics').read().decode().splitlines()
+    return sum(float(line.rsplit(' ', 1)[1]) for line in lines if line.startswith(name + '{'))
+
+
+def computed_tokens(server):
+    return read_metric(server, 'tern_prompt_tokens_total') - read_metric(server, 'tern_cached_tokens_total')
 
 
 def make_prompts(rng, clients, length, shared):
@@ -127,18 +139,41 @@ def compare(args, servers):
 
 def compare_restart(args, servers):
     rng = random.Random(args.seed + 1)
-    print(f'\nfirst token behind {args.prefix} tokens that were read before a restart')
+    print(f'\nfirst token behind {args.prefix} tokens    new   after a restart')
     for server in servers:
-        times = []
+        new, again = [], []
         for _ in range(args.rounds):
             prefix = [rng.randrange(SPREAD) for _ in range(args.prefix)]
-            complete(server, prefix + [1, 2, 3], 1)
+            complete(server, [7, 8, 9], 1)  # a server's own beginnings are not what is measured
+            new.append(complete(server, prefix + [1, 2, 3], 1)[0])
             time.sleep(2)  # what is written in the background
             server.stop()
             server.start()
-            complete(server, [7, 8, 9], 1)  # its own beginnings are not what is measured
-            times.append(complete(server, prefix + [4, 5, 6], 1)[0])
-        print(f'{server.name:12} {statistics.median(times):8.3f}s', flush=True)
+            complete(server, [7, 8, 9], 1)
+            again.append(complete(server, prefix + [4, 5, 6], 1)[0])
+        print(f'{server.name:28} {statistics.median(new):8.3f}s {statistics.median(again):15.3f}s', flush=True)
+
+
+def compare_choices(args, server):
+    """One request for n answers, and n requests: seconds to the first token and to the last, prompt tokens computed."""
+    rng = random.Random(args.seed + 2)
+    print(f'\nanswers of {args.decode} tokens to a prompt of {args.prompt}: first token, all answers, prompt tokens computed')
+    for n in args.choices:
+        results = [[], []]
+        for _ in range(args.rounds):
+            for separate in (False, True):
+                prompts = make_prompts(rng, n if separate else 1, args.prompt, shared=False)
+                before, begin = computed_tokens(server), time.perf_counter()
+                _, first = run_round(server, prompts, args.decode, 1 if separate else n)
+                seconds = time.perf_counter() - begin
+                results[separate].append((statistics.median(first), seconds, computed_tokens(server) - before))
+        for separate, rows in enumerate(results):
+            first, seconds, computed = (statistics.median(column) for column in zip(*rows))
+            print(f'{f"{n} requests" if separate else f"n = {n}":12} {first:8.2f}s {seconds:8.2f}s {computed:9.0f}', flush=True)
+
+
+def numbers(text):
+    return [int(word) for word in text.split(',') if word]
 
 
 def main():
@@ -146,7 +181,8 @@ def main():
     parser.add_argument('file')
     parser.add_argument('--tern', default='build/release/tern')
     parser.add_argument('--peer', help="llama.cpp's llama-server; without it tern is measured alone")
-    parser.add_argument('--clients', type=lambda s: [int(x) for x in s.split(',')], default=[1, 4, 16])
+    parser.add_argument('--clients', type=numbers, default=[1, 4, 16])
+    parser.add_argument('--choices', type=numbers, default=[])
     parser.add_argument('-p', '--prompt', type=int, default=256)
     parser.add_argument('-n', '--decode', type=int, default=64)
     parser.add_argument('-r', '--rounds', type=int, default=3)
@@ -157,7 +193,7 @@ def main():
     args = parser.parse_args()
 
     path, _, peer_path = args.file.partition('=')
-    most = max(args.clients)
+    most = max(args.clients + args.choices + [1])
     context = max(args.prompt + args.decode, args.prefix) + 64
     cache_dir = tempfile.mkdtemp(prefix='tern-bench-')
     servers = []
@@ -168,7 +204,10 @@ def main():
             servers.append(Server('llama.cpp', [
                 args.peer, '-m', peer_path or path, '--port', '8192', '-t', str(args.threads), '-c', str(context * most),
                 '-np', str(most)], 8192))
-        compare(args, servers)
+        if args.clients:
+            compare(args, servers)
+        if args.choices:
+            compare_choices(args, servers[0])
         if args.restart:
             compare_restart(args, servers)
     finally:
