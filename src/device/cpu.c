@@ -1,50 +1,19 @@
 // The device that is this computer's processor: kernels on a pool of threads.
-#include "base/memory.h"
-#include "base/parallel.h"
-#include "device/device.h"
-#include "kernel/arithmetic.h"
-#include "kernel/kernel.h"
-#include "kernel/kv_block.h"
+#include "device/cpu.h"
 
-#include <math.h>
+#include "base/memory.h"
+#include "kernel/arithmetic.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-_Static_assert((int)DEVICE_KV_BLOCK == (int)ATTENTION_BLOCK, "attention walks the cache block by block");
 
 enum {
     // Tasks for each thread and product with many tokens: enough to even out unequal cores, few enough to cost nothing.
     TASKS_PER_THREAD = 8,
     MIN_MANY_TOKENS_SPAN = 32,  // tiles that one task takes at least when it builds tables for many tokens
     FEW_TOKENS_SPAN = 64 << 10, // bytes of weights that one task takes about with few tokens
-    ATTENTION_ROWS = 16,        // rows whose queries look at a block of keys together
     SERIAL_ELEMENTS = 16384,    // elementwise work below this is done before other threads would wake
-};
-
-// Memory that grows when it is asked for more and is otherwise kept.
-struct scratch {
-    void *data;
-    size_t capacity;
-};
-
-// What one thread has for itself.
-struct worker {
-    _Alignas(64) struct scratch scratch;
-    int64_t next_tile; // at which the span of tiles that it multiplied last ends
-};
-
-struct device {
-    struct pool *pool;
-    const struct kernels *kernels;
-    bool f32_activations;
-    struct worker *workers;                   // [threads]
-    struct scratch q[ACTIVATION_FORMS];       // int8 activations in each form
-    struct scratch scales[ACTIVATION_FORMS];  // their scales
-    struct scratch tables[DEVICE_MAX_SHARED]; // what kernels made of them for each product
-    struct scratch runs;                      // of attention
-    device_observer observer;                 // of matmul's inputs; NULL: none
-    void *observer_context;
 };
 
 struct weight {
@@ -54,7 +23,7 @@ struct weight {
 
 // ---- Memory
 
-static tern_status scratch_reserve(struct scratch *scratch, int64_t bytes)
+tern_status cpu_reserve(struct scratch *scratch, int64_t bytes)
 {
     if ((size_t)bytes <= scratch->capacity) return TERN_OK;
     free(scratch->data);
@@ -64,10 +33,10 @@ static tern_status scratch_reserve(struct scratch *scratch, int64_t bytes)
     return status_fail(TERN_NO_MEMORY, "no memory for %lld bytes of working space", (long long)bytes);
 }
 
-static tern_status reserve_workers(struct device *device, int64_t bytes)
+tern_status cpu_reserve_workers(struct device *device, int64_t bytes)
 {
     for (int i = 0; i < pool_threads(device->pool); i++)
-        TRY(scratch_reserve(&device->workers[i].scratch, bytes));
+        TRY(cpu_reserve(&device->workers[i].scratch, bytes));
     return TERN_OK;
 }
 
@@ -114,7 +83,7 @@ void device_close(struct device *device)
     }
     for (int i = 0; i < DEVICE_MAX_SHARED; i++)
         free(device->tables[i].data);
-    free(device->runs.data);
+    free(device->groups.data);
     pool_close(device->pool);
     free(device);
 }
@@ -308,8 +277,7 @@ static void norm_row(void *context, int64_t row, int worker)
     job->kernels->rms_norm(job->x + offset, job->weight, job->width, job->eps, job->out + offset);
 }
 
-// Small work is done by the caller at once; splitting never changes a result, for each index has its own output.
-static void run(struct device *device, int64_t n_tasks, int64_t elements, pool_task task, void *context)
+void cpu_run(struct device *device, int64_t n_tasks, int64_t elements, pool_task task, void *context)
 {
     if (elements >= SERIAL_ELEMENTS) {
         pool_run(device->pool, n_tasks, task, context);
@@ -323,7 +291,7 @@ void device_norm(struct device *device, const float *x, const float *weight, int
                  float *out)
 {
     struct norm_job job = {device->kernels, x, weight, width, eps, out};
-    run(device, n_rows, n_rows * width, norm_row, &job);
+    cpu_run(device, n_rows, n_rows * width, norm_row, &job);
 }
 
 struct rope_job {
@@ -347,7 +315,7 @@ void device_rope(struct device *device, float *x, int64_t n_rows, int64_t n_head
                  const float *cosine, const float *sine, int64_t n_pairs, bool interleaved)
 {
     struct rope_job job = {device->kernels, x, n_heads, head_size, n_pairs, cosine, sine, interleaved};
-    run(device, n_rows, n_rows * n_heads * head_size, rope_row, &job);
+    cpu_run(device, n_rows, n_rows * n_heads * head_size, rope_row, &job);
 }
 
 // ---- Elementwise
@@ -387,13 +355,13 @@ static void add_chunk(void *context, int64_t index, int worker)
 void device_gate(struct device *device, enum device_gate gate, const float *a, const float *b, int64_t n, float *out)
 {
     struct element_job job = {device->kernels, gate, a, b, n, out};
-    run(device, (n + ELEMENT_CHUNK - 1) / ELEMENT_CHUNK, n, gate_chunk, &job);
+    cpu_run(device, (n + ELEMENT_CHUNK - 1) / ELEMENT_CHUNK, n, gate_chunk, &job);
 }
 
 void device_add(struct device *device, float *x, const float *y, int64_t n)
 {
     struct element_job job = {.kernels = device->kernels, .b = y, .n = n, .out = x};
-    run(device, (n + ELEMENT_CHUNK - 1) / ELEMENT_CHUNK, n, add_chunk, &job);
+    cpu_run(device, (n + ELEMENT_CHUNK - 1) / ELEMENT_CHUNK, n, add_chunk, &job);
 }
 
 // ---- Products
@@ -433,13 +401,13 @@ static tern_status prepare_form(struct device *device, enum activation_form form
     if (form == ACTIVATION_F32) return TERN_OK;
     int64_t group = form_group(form);
     out->n_scales = (columns + group - 1) / group;
-    TRY(scratch_reserve(&device->q[form], n_rows * columns));
-    TRY(scratch_reserve(&device->scales[form], n_rows * out->n_scales * (int64_t)sizeof(float)));
+    TRY(cpu_reserve(&device->q[form], n_rows * columns));
+    TRY(cpu_reserve(&device->scales[form], n_rows * out->n_scales * (int64_t)sizeof(float)));
     out->q = device->q[form].data;
     out->scale = device->scales[form].data;
     struct prepare_job job = {device->kernels,          form, x, columns, out->n_scales, device->q[form].data,
                               device->scales[form].data};
-    run(device, n_rows, n_rows * columns, prepare_row, &job);
+    cpu_run(device, n_rows, n_rows * columns, prepare_row, &job);
     return TERN_OK;
 }
 
@@ -465,10 +433,10 @@ static tern_status prepare_table(struct device *device, const struct matrix *mat
     const struct kernels *kernels = device->kernels;
     x->table_bytes = matrix->form == ACTIVATION_F32 ? 0 : kernels->table_bytes(matrix, x->n_tokens);
     if (x->table_bytes == 0) return TERN_OK;
-    TRY(scratch_reserve(scratch, x->n_tokens * x->table_bytes));
+    TRY(cpu_reserve(scratch, x->n_tokens * x->table_bytes));
     x->table = scratch->data;
     struct table_job job = {kernels, matrix, x->q, scratch->data, x->n_tokens, x->table_bytes};
-    run(device, x->n_tokens, x->n_tokens * x->columns, build_table, &job);
+    cpu_run(device, x->n_tokens, x->n_tokens * x->columns, build_table, &job);
     return TERN_OK;
 }
 
@@ -586,163 +554,7 @@ tern_status device_matmul(struct device *device, struct weight *const *weights, 
         int64_t bytes = device->kernels->scratch_bytes(job.multiply[i].w, job.tile_span, job.token_span);
         if (bytes > scratch) scratch = bytes;
     }
-    TRY(reserve_workers(device, scratch));
+    TRY(cpu_reserve_workers(device, scratch));
     pool_run(device->pool, job.tile_spans * job.token_spans, multiply_task, &job);
-    return TERN_OK;
-}
-
-// ---- Attention
-
-// Rows [row, row_end) of one sequence.
-struct attention_run {
-    int64_t row, row_end;
-};
-
-struct attention_job {
-    struct device *device;
-    const struct device_attention *attention;
-    struct attention_run *runs;
-    int64_t n_runs;
-    bool stores; // each run first stores its own keys and values
-};
-
-int64_t device_kv_block_bytes(tern_kv_type type, int64_t n_kv_heads, int64_t head_size)
-{
-    return 2 * n_kv_heads * kv_block_bytes(type, head_size);
-}
-
-// A block has the keys of every head, then the values of every head.
-static uint8_t *block_keys(const struct device_attention *a, int64_t row, int64_t block, int64_t head)
-{
-    return a->blocks[row][block] + head * kv_block_bytes(a->kv_type, a->head_size);
-}
-
-static uint8_t *block_values(const struct device_attention *a, int64_t row, int64_t block, int64_t head)
-{
-    return block_keys(a, row, block, a->n_kv_heads + head);
-}
-
-// Keys and values of one head of rows [row, row_end).
-static void store_rows(const struct attention_job *job, int64_t head, int64_t row, int64_t row_end)
-{
-    const struct device_attention *a = job->attention;
-    const struct kernels *kernels = job->device->kernels;
-    for (; row < row_end; row++) {
-        int64_t block = a->position[row] / DEVICE_KV_BLOCK, slot = a->position[row] % DEVICE_KV_BLOCK;
-        int64_t source = (row * a->n_kv_heads + head) * a->head_size;
-        kv_store_key(a->kv_type, a->head_size, a->k + source, slot, block_keys(a, row, block, head), kernels->to_half);
-        kv_store_value(a->kv_type, a->head_size, a->v + source, slot, block_values(a, row, block, head),
-                       kernels->to_half);
-    }
-}
-
-static void store_head(void *context, int64_t head, int worker)
-{
-    (void)worker;
-    const struct attention_job *job = context;
-    store_rows(job, head, 0, job->attention->n_rows);
-}
-
-// What one task keeps for its queries; lies in the worker's scratch before the kernel's own.
-struct query_state {
-    const float **query;
-    float **acc;
-    float *max, *sum;
-    int32_t *visible;
-};
-
-static int64_t query_state_bytes(int64_t n)
-{
-    int64_t bytes = n * (int64_t)(2 * sizeof(float *) + 2 * sizeof(float) + sizeof(int32_t));
-    return (bytes + 63) / 64 * 64;
-}
-
-static struct query_state query_state_place(void *memory, int64_t n)
-{
-    struct query_state state = {.query = memory};
-    state.acc = (float **)(void *)(state.query + n);
-    state.max = (float *)(void *)(state.acc + n);
-    state.sum = state.max + n;
-    state.visible = (int32_t *)(void *)(state.sum + n);
-    return state;
-}
-
-// All queries that one kv head serves in one run of rows, over all blocks up to the last row's position.
-static void attend_run(void *context, int64_t index, int worker)
-{
-    const struct attention_job *job = context;
-    const struct device_attention *a = job->attention;
-    const struct attention_run *r = &job->runs[index / a->n_kv_heads];
-    int64_t kv_head = index % a->n_kv_heads, share = a->n_heads / a->n_kv_heads;
-    int64_t n = (r->row_end - r->row) * share;
-    char *memory = job->device->workers[worker].scratch.data;
-    struct query_state state = query_state_place(memory, n);
-
-    if (job->stores) store_rows(job, kv_head, r->row, r->row_end);
-    for (int64_t i = 0; i < n; i++) {
-        int64_t offset = ((r->row + i / share) * a->n_heads + kv_head * share + i % share) * a->head_size;
-        state.query[i] = a->q + offset;
-        state.acc[i] = a->out + offset;
-        state.max[i] = -INFINITY;
-        state.sum[i] = 0;
-        memset(state.acc[i], 0, (size_t)a->head_size * sizeof(float));
-    }
-    int64_t last = a->position[r->row_end - 1] / DEVICE_KV_BLOCK;
-    for (int64_t block = 0; block <= last; block++) {
-        for (int64_t i = 0; i < n; i++) {
-            int64_t seen = a->position[r->row + i / share] + 1 - block * DEVICE_KV_BLOCK;
-            state.visible[i] = (int32_t)(seen < 0 ? 0 : seen > DEVICE_KV_BLOCK ? DEVICE_KV_BLOCK : seen);
-        }
-        struct attention_block view = {.head_size = a->head_size,
-                                       .kv_type = a->kv_type,
-                                       .keys = block_keys(a, r->row, block, kv_head),
-                                       .values = block_values(a, r->row, block, kv_head),
-                                       .next_keys = block < last ? block_keys(a, r->row, block + 1, kv_head) : NULL,
-                                       .n_queries = n,
-                                       .query = state.query,
-                                       .visible = state.visible,
-                                       .scale = a->scale,
-                                       .max = state.max,
-                                       .sum = state.sum,
-                                       .acc = state.acc};
-        job->device->kernels->attend(&view, memory + query_state_bytes(n));
-    }
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t d = 0; d < a->head_size; d++)
-            state.acc[i][d] /= state.sum[i];
-}
-
-static int64_t split_runs(const struct device_attention *a, struct attention_run *runs)
-{
-    int64_t n = 0;
-    for (int64_t row = 0; row < a->n_rows; row++) {
-        bool joins = n > 0 && a->blocks[row] == a->blocks[row - 1] && row - runs[n - 1].row < ATTENTION_ROWS;
-        if (!joins) runs[n++] = (struct attention_run){row, row};
-        runs[n - 1].row_end = row + 1;
-    }
-    return n;
-}
-
-// True if some sequence has several runs: they see one another's keys.
-static bool runs_meet(const struct attention_job *job)
-{
-    const struct device_attention *a = job->attention;
-    for (int64_t i = 1; i < job->n_runs; i++)
-        if (a->blocks[job->runs[i].row] == a->blocks[job->runs[i - 1].row]) return true;
-    return false;
-}
-
-tern_status device_attend(struct device *device, const struct device_attention *attention)
-{
-    const struct device_attention *a = attention;
-    int64_t queries = (a->n_rows < ATTENTION_ROWS ? a->n_rows : ATTENTION_ROWS) * (a->n_heads / a->n_kv_heads);
-    TRY(scratch_reserve(&device->runs, a->n_rows * (int64_t)sizeof(struct attention_run)));
-    TRY(reserve_workers(device, query_state_bytes(queries) + device->kernels->attention_scratch_bytes));
-
-    struct attention_job job = {.device = device, .attention = a, .runs = device->runs.data};
-    job.n_runs = split_runs(a, job.runs);
-    job.stores = !runs_meet(&job);
-    if (!job.stores) run(device, a->n_kv_heads, a->n_rows * a->n_kv_heads * a->head_size * 2, store_head, &job);
-    pool_run(device->pool, job.n_runs * a->n_kv_heads, attend_run, &job);
     return TERN_OK;
 }
