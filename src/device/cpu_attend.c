@@ -118,21 +118,28 @@ static int64_t last_block(const struct queries *q, int64_t i)
     return q->job->attention->position[q->rows[i]] / DEVICE_KV_BLOCK;
 }
 
+// What comes after a block's values: the next block's keys, or those that the next kv head begins with. NULL: nothing.
+static const uint8_t *next_keys(const struct queries *q, int64_t i, int64_t block)
+{
+    const struct device_attention *a = q->job->attention;
+    if (last_block(q, i) > block) return block_keys(a, q->rows[i], block + 1, q->kv_head);
+    return q->kv_head + 1 < a->n_kv_heads ? block_keys(a, q->rows[0], 0, q->kv_head + 1) : NULL;
+}
+
 // Rows [i, end) look at one block in memory.
 static void attend_rows(const struct queries *q, int64_t i, int64_t end, int64_t block, void *scratch)
 {
     const struct device_attention *a = q->job->attention;
     const int64_t first = i * q->share;
-    bool more = false;
     for (int64_t k = first; k < end * q->share; k++) {
         int64_t seen = a->position[q->rows[k / q->share]] + 1 - block * DEVICE_KV_BLOCK;
-        more = more || seen > DEVICE_KV_BLOCK;
         q->visible[k] = (int32_t)min_i64(seen, DEVICE_KV_BLOCK);
     }
     struct attention_block view = {.head_size = a->head_size,
                                    .kv_type = a->kv_type,
                                    .keys = block_keys(a, q->rows[i], block, q->kv_head),
                                    .values = block_values(a, q->rows[i], block, q->kv_head),
+                                   .next_keys = next_keys(q, i, block),
                                    .n_queries = (end - i) * q->share,
                                    .query = q->query + first,
                                    .visible = q->visible + first,
@@ -140,7 +147,6 @@ static void attend_rows(const struct queries *q, int64_t i, int64_t end, int64_t
                                    .max = q->max + first,
                                    .sum = q->sum + first,
                                    .acc = q->acc + first};
-    if (more && last_block(q, i) > block) view.next_keys = block_keys(a, q->rows[i], block + 1, q->kv_head);
     q->job->device->kernels->attend(&view, scratch);
 }
 
