@@ -214,7 +214,8 @@ int pool_threads(const struct pool *pool)
     return pool->n_threads;
 }
 
-int64_t pool_share(const struct pool *pool, int64_t n_tasks, int worker)
+// The first task of a worker's share: it ends where that of worker + 1 begins.
+static int64_t share_begin(const struct pool *pool, int64_t n_tasks, int worker)
 {
     return n_tasks * worker / pool->n_threads;
 }
@@ -227,7 +228,8 @@ static void run_round(struct pool *pool, int64_t first_task, int64_t n_tasks)
     pool->n_tasks = n_tasks;
     atomic_store(&pool->done, 0);
     for (int i = 0; i < pool->n_threads; i++) {
-        const uint64_t begin = (uint64_t)pool_share(pool, n_tasks, i), end = (uint64_t)pool_share(pool, n_tasks, i + 1);
+        const uint64_t begin = (uint64_t)share_begin(pool, n_tasks, i),
+                       end = (uint64_t)share_begin(pool, n_tasks, i + 1);
         atomic_store(&pool->shares[i].ends, generation << 2 * END_BITS | end << END_BITS | begin);
     }
     atomic_store(&pool->generation, generation);

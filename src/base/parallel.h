@@ -22,7 +22,4 @@ int pool_threads(const struct pool *pool);
 // behind what the one before it read; who is done takes the last tasks of others.
 void pool_run(struct pool *pool, int64_t n_tasks, pool_task task, void *context);
 
-// The first task of a worker's share: it ends where that of worker + 1 begins.
-int64_t pool_share(const struct pool *pool, int64_t n_tasks, int worker);
-
 #endif

@@ -5,6 +5,7 @@
 #include "base/parallel.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -138,6 +139,63 @@ static void pool_runs_every_task_once(void **state)
     pool_close(NULL);
 }
 
+// What the workers of a pool of two were given.
+struct orders {
+    int64_t last[2];   // of their own share
+    atomic_bool wrong; // not in order
+    atomic_bool started;
+    _Atomic int64_t first_stolen;
+};
+
+// The second worker's first task waits until the first worker has come to the end of its own share and taken one more.
+static void order_task(void *context, int64_t index, int worker)
+{
+    struct orders *orders = context;
+    const bool own = worker == 0 ? index < 50 : index >= 50;
+    int64_t nothing = -1;
+    if (own && index != orders->last[worker] + 1) atomic_store(&orders->wrong, true);
+    if (own) orders->last[worker] = index;
+    if (!own) atomic_compare_exchange_strong(&orders->first_stolen, &nothing, index);
+    if (worker == 1) atomic_store(&orders->started, true);
+    while (worker == 0 && !atomic_load(&orders->started))
+        sched_yield(); // or it would soon have done everything
+    while (worker == 1 && index == 50 && atomic_load(&orders->first_stolen) < 0)
+        sched_yield();
+}
+
+static void shares_are_walked_in_order(void **state)
+{
+    (void)state;
+    struct pool *pool;
+    assert_int_equal(pool_open(2, &pool), TERN_OK);
+    for (int i = 0; i < 200; i++) {
+        struct orders orders = {.last = {-1, 49}, .first_stolen = -1};
+        pool_run(pool, 100, order_task, &orders);
+        assert_false(orders.wrong);
+        assert_int_equal(orders.last[0], 49);
+        assert_int_equal(orders.first_stolen, 99);
+    }
+    pool_close(pool);
+}
+
+static void add_index(void *context, int64_t index, int worker)
+{
+    ((int64_t *)context)[8 * worker] += index;
+}
+
+// More tasks than a share's word can count.
+static void pool_runs_very_many_tasks(void **state)
+{
+    (void)state;
+    const int64_t n = ((int64_t)1 << 24) + 1000;
+    struct pool *pool;
+    int64_t sums[16] = {0};
+    assert_int_equal(pool_open(2, &pool), TERN_OK);
+    pool_run(pool, n, add_index, sums);
+    assert_true(sums[0] + sums[8] == n * (n - 1) / 2);
+    pool_close(pool);
+}
+
 struct shared_pool {
     struct pool *pool;
     struct tally tally;
@@ -181,6 +239,8 @@ int main(void)
         cmocka_unit_test(buffers_grow_to_their_limit),
         cmocka_unit_test(mapped_files),
         cmocka_unit_test(pool_runs_every_task_once),
+        cmocka_unit_test(shares_are_walked_in_order),
+        cmocka_unit_test(pool_runs_very_many_tasks),
         cmocka_unit_test(callers_take_turns),
         cmocka_unit_test(the_machine_is_there),
     };
