@@ -1,11 +1,11 @@
 // Workers wait for a generation number to change: first spinning for some microseconds, because in decoding the next
 // loop follows at once, then asleep on a condition variable, so that an idle program costs nothing.
 //
-// Each worker has a share of a loop's tasks: it takes them from the front, everybody else from the back, by compare and
-// exchange on one word that holds both ends beside the generation. A loop ends when its tasks are done, not when every
-// worker has seen it: on a busy machine a worker may be off its processor for milliseconds, and the others do its
-// share. Who wakes late finds another generation or nothing left; and if a word has come to be the same again, what is
-// taken by it is a task of the loop that is running.
+// Each worker has a share of a loop's tasks and takes them from its front; who is done takes the latter half of
+// another's. All of that is compare and exchange on words that hold both ends of a share beside the generation: no word
+// comes to be the same again before 2^32 loops have passed. A loop ends when its tasks are done, not when every worker
+// has seen it: on a busy machine a worker may be off its processor for milliseconds, and the others do its share; who
+// wakes late finds another generation or nothing left.
 #include "base/parallel.h"
 
 #include <pthread.h>
@@ -15,7 +15,7 @@
 #include <time.h>
 
 enum {
-    END_BITS = 24, // of each end of a share; 16 remain for the generation
+    END_BITS = 16, // of each end of a share; 32 remain for the generation
     MOST_TASKS = (1 << END_BITS) - 1,
     // Longest time that a thread spins before it sleeps. A decoder's serial parts between two loops take less.
     SPIN_NANOSECONDS = 100000,
@@ -28,9 +28,13 @@ struct worker {
     int index;
 };
 
-// generation << 2 * END_BITS | end << END_BITS | begin: the tasks that nobody has taken.
+// Tasks that nobody has taken.
+struct range {
+    int64_t begin, end;
+};
+
 struct share {
-    _Alignas(64) _Atomic uint64_t ends;
+    _Alignas(64) _Atomic uint64_t word; // generation << 2 * END_BITS | end << END_BITS | begin
 };
 
 struct pool {
@@ -115,28 +119,55 @@ static void wake(struct pool *pool)
     pthread_mutex_unlock(&pool->sleep);
 }
 
-// Runs what is left of a share; returns how many tasks that were.
-static int64_t take_share(struct pool *pool, int owner, int worker)
+static struct range share_range(uint64_t word)
 {
-    _Atomic uint64_t *ends = &pool->shares[owner].ends;
+    return (struct range){(int64_t)(word & MOST_TASKS), (int64_t)(word >> END_BITS & MOST_TASKS)};
+}
+
+static uint64_t share_word(uint64_t generation, struct range range)
+{
+    return generation << 2 * END_BITS | (uint64_t)range.end << END_BITS | (uint64_t)range.begin;
+}
+
+// Runs what is left of the worker's own share; returns how many tasks that were.
+static int64_t take_own(struct pool *pool, int worker)
+{
+    _Atomic uint64_t *own = &pool->shares[worker].word;
     int64_t n = 0;
-    for (uint64_t seen = atomic_load(ends);;) {
-        const int64_t begin = (int64_t)(seen & MOST_TASKS), end = (int64_t)(seen >> END_BITS & MOST_TASKS);
-        if (begin == end) return n;
-        const bool own = owner == worker;
-        const uint64_t rest = own ? seen + 1 : seen - ((uint64_t)1 << END_BITS);
-        if (!atomic_compare_exchange_weak(ends, &seen, rest)) continue;
-        pool->task(pool->context, pool->first_task + (own ? begin : end - 1), worker);
+    for (uint64_t word = atomic_load(own);;) {
+        const struct range left = share_range(word);
+        if (left.begin == left.end) return n;
+        if (!atomic_compare_exchange_weak(own, &word, word + 1)) continue;
+        pool->task(pool->context, pool->first_task + left.begin, worker);
         n++;
-        seen = atomic_load(ends);
+        word = atomic_load(own);
+    }
+}
+
+// Makes the latter half of what is left of another's share the worker's own, if that is empty and of the same loop:
+// then nobody else changes it, for the loop goes on until what was taken is done. False if there was nothing to take.
+static bool take_half(struct pool *pool, int owner, int worker)
+{
+    _Atomic uint64_t *own = &pool->shares[worker].word, *other = &pool->shares[owner].word;
+    const uint64_t mine = atomic_load(own), generation = mine >> 2 * END_BITS;
+    if (share_range(mine).begin != share_range(mine).end) return true; // the next loop's
+    for (uint64_t word = atomic_load(other);;) {
+        const struct range left = share_range(word);
+        const int64_t middle = left.begin + (left.end - left.begin) / 2;
+        if (left.begin == left.end || word >> 2 * END_BITS != generation) return false;
+        const uint64_t rest = share_word(generation, (struct range){left.begin, middle});
+        if (!atomic_compare_exchange_weak(other, &word, rest)) continue;
+        atomic_store(own, share_word(generation, (struct range){middle, left.end}));
+        return true;
     }
 }
 
 static int64_t take_tasks(struct pool *pool, int worker)
 {
-    int64_t n = 0;
-    for (int i = 0; i < pool->n_threads; i++)
-        n += take_share(pool, (worker + i) % pool->n_threads, worker);
+    int64_t n = take_own(pool, worker);
+    for (int i = 1; i < pool->n_threads; i++)
+        while (take_half(pool, (worker + i) % pool->n_threads, worker))
+            n += take_own(pool, worker);
     return n;
 }
 
@@ -228,9 +259,8 @@ static void run_round(struct pool *pool, int64_t first_task, int64_t n_tasks)
     pool->n_tasks = n_tasks;
     atomic_store(&pool->done, 0);
     for (int i = 0; i < pool->n_threads; i++) {
-        const uint64_t begin = (uint64_t)share_begin(pool, n_tasks, i),
-                       end = (uint64_t)share_begin(pool, n_tasks, i + 1);
-        atomic_store(&pool->shares[i].ends, generation << 2 * END_BITS | end << END_BITS | begin);
+        const struct range share = {share_begin(pool, n_tasks, i), share_begin(pool, n_tasks, i + 1)};
+        atomic_store(&pool->shares[i].word, share_word(generation, share));
     }
     atomic_store(&pool->generation, generation);
     wake(pool);

@@ -19,7 +19,7 @@ int pool_threads(const struct pool *pool);
 // other; a task must not call pool_run on its own pool.
 //
 // Each worker begins with a share of its own and takes its tasks in ascending order, so that what a task reads may lie
-// behind what the one before it read; who is done takes the last tasks of others.
+// behind what the one before it read; who is done takes half of what another has left.
 void pool_run(struct pool *pool, int64_t n_tasks, pool_task task, void *context);
 
 #endif
