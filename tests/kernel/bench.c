@@ -1,5 +1,6 @@
-// Times of one table. Machines are noisy: everything is measured in turn with its yardstick (the reference, or a
-// stream of reads over the same memory), and the median of the ratios is what counts.
+// Times of one table. Machines are noisy: everything is measured in turn with its yardstick (the reference, a stream of
+// reads over the same memory, a chain of additions that take a clock each), and the median of the ratios is what
+// counts.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,20 @@ static double median(double *values, int n)
 {
     qsort(values, (size_t)n, sizeof *values, compare_doubles);
     return values[n / 2];
+}
+
+// Seconds that one clock of this core takes now: additions that wait for one another.
+static double clock_seconds(void)
+{
+    enum { CHAINS = 20000, LINKS = 16 };
+    uint64_t x = 0;
+    double start = now();
+    for (int i = 0; i < CHAINS; i++)
+        for (int k = 0; k < LINKS; k++) {
+            x += 3;
+            __asm__ volatile("" : "+r"(x));
+        }
+    return (now() - start) / ((double)CHAINS * LINKS);
 }
 
 struct bench {
@@ -94,6 +109,7 @@ static void products_task(void *context, int64_t index, int worker)
     int64_t tile = n_pairs * part / p->parts * 2, end = n_pairs * (part + 1) / p->parts * 2;
     const struct kernels *table = p->bench->table;
     struct multiply job = {w, &p->x, p->out, w->rows};
+    if (table->read_ahead != NULL && p->x.n_tokens <= table->few_tokens) table->read_ahead(w, tile);
     table->multiply(&job, tile, end, 0, p->x.n_tokens, p->scratch[worker]);
 }
 
@@ -104,23 +120,36 @@ static double products_seconds(struct products *p)
     return now() - start;
 }
 
+// Seconds that the reference takes on one thread for the whole matrix, by its first tiles.
+static double reference_seconds(const struct products *p)
+{
+    enum { TILES = 2 };
+    const struct matrix *w = &p->copies[0];
+    struct multiply job = {w, &p->x, p->out, w->rows};
+    double start = now();
+    p->bench->check.reference->multiply(&job, 0, TILES, 0, p->x.n_tokens, NULL);
+    return (now() - start) * (double)w->n_tiles / TILES;
+}
+
 static void report_products(struct bench *b, struct products *p)
 {
     const struct matrix *w = &p->copies[0];
     double bytes = (double)(w->kind == MATRIX_DENSE ? w->rows * w->row_bytes : w->n_tiles * w->tile_bytes);
     double products = (double)(w->rows * w->columns * p->x.n_tokens), share[MAX_REPEATS], times[MAX_REPEATS];
+    double clocks[MAX_REPEATS], reference = reference_seconds(p);
     int n = 0;
     for (double end = now() + b->seconds; n < 3 || (n < MAX_REPEATS && now() < end); n++) {
         double stream = stream_seconds(b) / STREAM_BYTES;
         times[n] = products_seconds(p) / (double)p->n_copies;
         share[n] = stream * bytes / times[n];
+        clocks[n] = times[n] * b->threads / clock_seconds();
     }
     double t = median(times, n);
     printf("%-9s multiply %-8s %-4s %5lld x %-5lld %4lld tokens %7.1f GB/s %5.0f %% of streaming %7.1f G "
-           "multiply-adds/s\n",
+           "multiply-adds/s %8.4f clocks/weight %6.0f times the reference's speed\n",
            b->table->name, dtype_info(w->type)->name, w->form == ACTIVATION_F32 ? "f32" : "int8", (long long)w->rows,
-           (long long)w->columns, (long long)p->x.n_tokens, bytes / t / 1e9, 100 * median(share, n),
-           products / t / 1e9);
+           (long long)w->columns, (long long)p->x.n_tokens, bytes / t / 1e9, 100 * median(share, n), products / t / 1e9,
+           median(clocks, n) / (double)(w->rows * w->columns), reference / (t * b->threads));
     fflush(stdout);
 }
 
