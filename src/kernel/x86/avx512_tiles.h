@@ -205,39 +205,36 @@ SPECIALISE void multiply_pair_by_few(const struct tile_pair *pair, enum matrix_k
 
 // One group times tokens [t, t + n) of a batch: more than BATCH_TOKENS make none smaller than 3.
 SPECIALISE void multiply_group_batch(const struct tile_pair *pair, enum matrix_kind kind, int64_t group, int64_t t,
-                                     int64_t n)
+                                     int64_t n, bool reads_ahead)
 {
     switch (n) {
     case 3:
-        multiply_group(pair, kind, group, t, 3, false);
+        multiply_group(pair, kind, group, t, 3, reads_ahead);
         break;
     case 4:
-        multiply_group(pair, kind, group, t, 4, false);
+        multiply_group(pair, kind, group, t, 4, reads_ahead);
         break;
     case 5:
-        multiply_group(pair, kind, group, t, 5, false);
+        multiply_group(pair, kind, group, t, 5, reads_ahead);
         break;
     default:
-        multiply_group(pair, kind, group, t, BATCH_TOKENS, false);
+        multiply_group(pair, kind, group, t, BATCH_TOKENS, reads_ahead);
     }
 }
 
-// More tokens: each group is asked for at once, then multiplied by batches of tokens of nearly equal size. To unpack
-// it again for each batch is as fast as to keep its codes: shifts and masks go beside the products.
+// More tokens: each group is multiplied by batches of tokens of nearly equal size, of which the first reads ahead. To
+// unpack it again for each batch is as fast as to keep its codes: shifts and masks go beside the products.
 SPECIALISE void multiply_pair_by_many(const struct tile_pair *pair, enum matrix_kind kind, int64_t n)
 {
     const struct matrix *w = pair->job->w;
     const int64_t batches = (n + BATCH_TOKENS - 1) / BATCH_TOKENS, size = n / batches;
     const int64_t larger = n % batches * (size + 1); // tokens in batches of one more
     for (int64_t g = 0; g < w->n_groups; g++) {
-        const uint8_t *next = pair->data + g * tile_group_bytes(w) + AHEAD_BYTES;
-        for (int64_t i = 0; i < tile_group_bytes(w); i += LINE)
-            prefetch_lines(next + i, 1);
         int64_t t = 0;
         for (; t < larger; t += size + 1)
-            multiply_group_batch(pair, kind, g, t, size + 1);
+            multiply_group_batch(pair, kind, g, t, size + 1, t == 0);
         for (; t < n; t += size)
-            multiply_group_batch(pair, kind, g, t, size);
+            multiply_group_batch(pair, kind, g, t, size, t == 0);
     }
 }
 
