@@ -319,6 +319,51 @@ void prefix_use(struct prefix *p, struct prefix_block *block)
     if (block->users++ == 0) recall(p, block);
 }
 
+// True if a block has nothing that its sibling lacks.
+static bool is_covered(const struct prefix_block *block, const struct prefix_block *sibling)
+{
+    return block != sibling && block->filled < DEVICE_KV_BLOCK && block->filled <= sibling->filled &&
+           !sibling->loading && count_equal(block->tokens, sibling->tokens, block->filled) == block->filled;
+}
+
+// A block that covers this one among the newest of its siblings; NULL if there is none.
+static struct prefix_block *find_cover(const struct prefix_block *block)
+{
+    struct prefix_block *sibling = block->parent->first_child;
+    for (int i = 0; i < PREFIX_SEARCH && sibling != NULL; i++, sibling = sibling->older)
+        if (is_covered(block, sibling)) return sibling;
+    return NULL;
+}
+
+// Forgets remembered ones among the newest siblings that a block covers.
+static void forget_covered(struct prefix *p, const struct prefix_block *block)
+{
+    struct prefix_block *sibling = block->parent->first_child;
+    for (int i = 0; i < PREFIX_SEARCH && sibling != NULL; i++) {
+        struct prefix_block *older = sibling->older;
+        if (sibling->users == 0 && is_covered(sibling, block)) {
+            recall(p, sibling);
+            discard(p, sibling);
+        }
+        sibling = older;
+    }
+}
+
+// The same prompt, asked again and again, takes the room of one: what another block covers is not remembered.
+static void remember_once(struct prefix *p, struct prefix_block *block)
+{
+    struct prefix_block *cover = find_cover(block);
+    if (cover == NULL) {
+        forget_covered(p, block);
+        remember(p, block);
+        return;
+    }
+    discard(p, block);
+    if (cover->users > 0) return;
+    recall(p, cover); // it was of use just now
+    remember(p, cover);
+}
+
 void prefix_release(struct prefix *p, struct prefix_block *block)
 {
     if (--block->users > 0) return;
@@ -327,7 +372,7 @@ void prefix_release(struct prefix *p, struct prefix_block *block)
     if (block->parent == NULL || block->filled == 0)
         discard(p, block);
     else
-        remember(p, block);
+        remember_once(p, block);
 }
 
 void prefix_expect(struct prefix_block *block, const tern_token *tokens, int32_t n)

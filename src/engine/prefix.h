@@ -58,8 +58,8 @@ void prefix_clear(const struct prefix *prefix, struct prefix_block *block);
 struct prefix_block *prefix_copy(struct prefix *prefix, struct prefix_block *source, int32_t n);
 
 void prefix_use(struct prefix *prefix, struct prefix_block *block);
-// When the last user leaves, a block is remembered as far as it is filled. Give back a request's blocks from the last
-// to the first, so that a block is forgotten before the one it depends on.
+// When the last user leaves, a block is remembered as far as it is filled, unless a sibling has all of that too. Give
+// back a request's blocks from the last to the first, so that a block is forgotten before the one it depends on.
 void prefix_release(struct prefix *prefix, struct prefix_block *block);
 
 // Says which tokens come next in a block that is not whole.

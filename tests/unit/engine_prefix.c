@@ -198,6 +198,44 @@ static void twins_become_one(void **state)
 }
 
 // Random use against a list of what must be there: nothing in use is ever forgotten, nothing dangles.
+static void what_another_block_covers_is_not_remembered(void **state)
+{
+    (void)state;
+    struct prefix *prefix = open_prefix(4);
+    struct prefix_block *root = prefix_root(prefix);
+    for (int i = 0; i < 100; i++) // one prompt, again and again
+        prefix_release(prefix, make_block(prefix, root, 1, 21));
+    assert_int_equal(prefix_remembered(prefix), 1);
+    prefix_release(prefix, make_block(prefix, root, 1, 9)); // less of it
+    assert_int_equal(prefix_remembered(prefix), 1);
+    prefix_release(prefix, make_block(prefix, root, 1, 30)); // more of it
+    assert_int_equal(prefix_remembered(prefix), 1);
+    prefix_release(prefix, make_block(prefix, root, 2, 9)); // something else
+    assert_int_equal(prefix_remembered(prefix), 2);
+
+    tern_token tokens[WHOLE];
+    int32_t overlap;
+    memcpy(tokens, count_from(1), sizeof tokens);
+    struct prefix_block *found = prefix_search(root, tokens, WHOLE, &overlap);
+    assert_int_equal(overlap, 30);
+
+    // One in use is covered by nobody's going, and what covered a block was used last.
+    prefix_use(prefix, found);
+    prefix_release(prefix, make_block(prefix, root, 1, WHOLE));
+    assert_int_equal(prefix_blocks(prefix), 3);
+    prefix_release(prefix, found);
+    assert_int_equal(prefix_blocks(prefix), 2);
+    prefix_release(prefix, make_block(prefix, root, 2, 9));
+    prefix_release(prefix, make_block(prefix, root, 100, 1));
+    prefix_release(prefix, make_block(prefix, root, 200, 1));
+    prefix_release(prefix, make_block(prefix, root, 300, 1));
+    assert_int_equal(prefix_remembered(prefix), 4);
+    assert_null(prefix_find(prefix, root, count_from(1)));
+    assert_ptr_equal(prefix_search(root, count_from(2), 9, &overlap)->parent, root);
+    assert_int_equal(overlap, 9);
+    prefix_close(prefix);
+}
+
 static void whatever_happens_blocks_in_use_stay(void **state)
 {
     (void)state;
@@ -244,6 +282,7 @@ int main(void)
         cmocka_unit_test(a_copy_is_not_made_in_place_of_its_source),
         cmocka_unit_test(nothing_of_an_empty_or_private_block_is_remembered),
         cmocka_unit_test(twins_become_one),
+        cmocka_unit_test(what_another_block_covers_is_not_remembered),
         cmocka_unit_test(whatever_happens_blocks_in_use_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
