@@ -18,7 +18,7 @@ enum bench_format { FORMAT_MD, FORMAT_JSON, FORMAT_CSV };
 
 struct bench_options {
     struct text_list models;
-    const char *prompts, *decodes, *depths, *streams, *kv_types, *threads; // lists, as they were typed
+    const char *prompts, *decodes, *depths, *streams, *kv_types, *tiles, *threads; // lists, as they were typed
     const char *json, *csv, *svg;
     int rounds, format, f32_activations, compare;
 };
@@ -36,6 +36,7 @@ static const struct option options_bench[] = {
      .help = "sequences decoded together, 1 to 256, default 1; tokens a second are those of all"},
     {OPTION_TEXT, "--kv-type", "TYPE,...", AT(kv_types),
      .help = "how keys and values are kept: f16, q8_0, q4_0, default f16"},
+    {OPTION_TEXT, "--tiles", "WORD,...", AT(tiles), .help = LOADING_TILES_HELP},
     {OPTION_TEXT, "-t, --threads", "N,...", AT(threads),
      .help = "compute threads, default 0: one for each physical core"},
     {OPTION_INTEGER, "-r, --repeat", "N", AT(rounds), 1, SAMPLES_MAX, "rounds, 1 to 100, default 5"},
@@ -70,6 +71,7 @@ const struct command command_bench = {
         "  tern bench a.gguf b.gguf -p 128,512 -n 64 -r 9\n"
         "  tern bench model.gguf -p 0 -d 0,2048,8192 --kv-type f16,q8_0 --svg speed.svg\n"
         "  tern bench model.gguf -p 0 -b 1,8,16 --json after.json\n"
+        "  tern bench model.gguf --tiles loose,dense\n"
         "  tern bench --compare before.json after.json",
 };
 
@@ -159,15 +161,43 @@ static int take_lists(const struct bench_options *o, struct bench_plan *plan)
     return take_kv_types(o->kv_types, &plan->kv_types);
 }
 
+static int take_tiles(const char *text, struct bench_list *out)
+{
+    static const char *const words[] = {"auto", "loose", "dense"};
+    if (text == NULL) text = "auto";
+    for (const char *at = text; out->count < BENCH_MAX_LIST;) {
+        size_t length = strcspn(at, ",");
+        int tiles = TERN_TILES_AUTO;
+        while (tiles <= TERN_TILES_DENSE && (strlen(words[tiles]) != length || strncmp(words[tiles], at, length) != 0))
+            tiles++;
+        if (tiles > TERN_TILES_DENSE) break;
+        if (!has_value(out, tiles)) out->values[out->count++] = tiles;
+        if (at[length] == '\0') return EXIT_OK;
+        at += length + 1;
+    }
+    return options_error(&command_bench, "--tiles takes auto, loose, dense with commas between, got '%s'", text);
+}
+
+// A file with other tiles is another model.
+static void add_model(struct bench_plan *plan, const char *model, const struct bench_list *tiles)
+{
+    for (int i = 0; i < tiles->count; i++) {
+        plan->tiles[plan->n_models] = (tern_tiles)tiles->values[i];
+        plan->models[plan->n_models++] = model;
+    }
+}
+
 static int take_models(const struct bench_options *o, const struct arguments *words, struct bench_plan *plan)
 {
-    if (o->models.count + (size_t)words->count > BENCHMARK_MAX_MODELS)
-        return options_error(&command_bench, "%zu models, at most %d at once", o->models.count + (size_t)words->count,
-                             BENCHMARK_MAX_MODELS);
+    struct bench_list tiles = {0};
+    if (take_tiles(o->tiles, &tiles) != EXIT_OK) return EXIT_USAGE;
+    const size_t models = (o->models.count + (size_t)words->count) * (size_t)tiles.count;
+    if (models > BENCHMARK_MAX_MODELS)
+        return options_error(&command_bench, "%zu models, at most %d at once", models, BENCHMARK_MAX_MODELS);
     for (int i = 0; i < words->count; i++)
-        plan->models[plan->n_models++] = words->words[i];
+        add_model(plan, words->words[i], &tiles);
     for (size_t i = 0; i < o->models.count; i++)
-        plan->models[plan->n_models++] = o->models.items[i];
+        add_model(plan, o->models.items[i], &tiles);
     return plan->n_models > 0 ? EXIT_OK : options_error(&command_bench, "which model? Give a GGUF file");
 }
 

@@ -70,7 +70,8 @@ static const char *main_type(const struct gguf_file *file)
 static void describe_model(const tern_model *model, double load_seconds, struct benchmark_model *out)
 {
     const char *slash = strrchr(model->file->path, '/');
-    snprintf(out->file, sizeof out->file, "%s", slash != NULL ? slash + 1 : model->file->path);
+    snprintf(out->file, sizeof out->file, "%s%s", slash != NULL ? slash + 1 : model->file->path,
+             tern_model_tiles(model) == TERN_TILES_DENSE ? " (dense tiles)" : "");
     snprintf(out->name, sizeof out->name, "%s", tern_model_name(model));
     snprintf(out->architecture, sizeof out->architecture, "%s", tern_model_architecture(model));
     snprintf(out->type, sizeof out->type, "%s", main_type(model->file));
@@ -85,7 +86,10 @@ int bench_load(struct bench *b)
     for (int i = 0; i < b->plan->n_models; i++) {
         double start = model_clock();
         tern_model **model = &b->subjects[i].model;
-        int code = loading_open_model(b->plan->models[i], most_of(&b->plan->threads), b->plan->f32_activations, model);
+        tern_model_options options = {.threads = most_of(&b->plan->threads),
+                                      .f32_activations = b->plan->f32_activations,
+                                      .tiles = b->plan->tiles[i]};
+        int code = loading_open_model(b->plan->models[i], options, model);
         if (code != EXIT_OK) return code;
         describe_model(*model, model_clock() - start, &b->out->models[b->out->n_models++]);
     }

@@ -156,7 +156,8 @@ int calibration_run(const char *model_path, const char *text_path, int threads, 
         buffer_free(&text);
         return terminal_error(EXIT_FAILED, "--calibrate: %s", tern_last_error());
     }
-    int code = loading_open_model(model_path, threads, true, &model);
+    int code =
+        loading_open_model(model_path, (tern_model_options){.threads = threads, .f32_activations = true}, &model);
     if (code != EXIT_OK) {
         buffer_free(&text);
         return code;

@@ -110,7 +110,8 @@ static tern_status check_runs(struct facts *facts, int32_t context, tern_kv_type
     facts->has_config = true;
     struct machine_memory memory = machine_memory("");
     if (context == 0) context = facts->config.context;
-    TRY(memory_plan_make(facts->file, &facts->config, kv_type, context, &memory, &facts->plan));
+    struct memory_plan_options options = {.kv_type = kv_type, .context = context, .memory = memory};
+    TRY(memory_plan_make(facts->file, &facts->config, &options, &facts->plan));
     return read_tokenizer(facts);
 }
 

@@ -12,16 +12,12 @@ static bool show_progress(void *context, float fraction)
     return !interrupt_seen();
 }
 
-static int open_path(const char *path, int threads, bool f32_activations, tern_model **out)
+static int open_path(const char *path, tern_model_options options, tern_model **out)
 {
     struct progress progress;
     progress_begin(&progress, "loading");
-    tern_model_options options = {
-        .threads = threads,
-        .f32_activations = f32_activations,
-        .progress = show_progress,
-        .progress_context = &progress,
-    };
+    options.progress = show_progress;
+    options.progress_context = &progress;
     tern_status status = tern_model_open(path, &options, out);
     progress_end(&progress);
     if (status == TERN_CANCELLED) return EXIT_INTERRUPTED;
@@ -29,12 +25,12 @@ static int open_path(const char *path, int threads, bool f32_activations, tern_m
     return EXIT_OK;
 }
 
-int loading_open_model(const char *name, int threads, bool f32_activations, tern_model **out)
+int loading_open_model(const char *name, tern_model_options options, tern_model **out)
 {
     char *path;
     int code = model_name_find(name, &path);
     if (code != EXIT_OK) return code;
-    code = open_path(path, threads, f32_activations, out);
+    code = open_path(path, options, out);
     free(path);
     return code;
 }

@@ -5,8 +5,8 @@
 #include "format/gguf.h"
 
 // `name` is a file or what model_name.h understands. EXIT_OK, or an exit code after a message on stderr. Install
-// interrupts before.
-int loading_open_model(const char *name, int threads, bool f32_activations, tern_model **out);
+// interrupts before. `options` has no progress.
+int loading_open_model(const char *name, tern_model_options options, tern_model **out);
 
 // The same for what only reads the file; installs interrupts itself. Close with gguf_close().
 int loading_open_file(const char *name, struct gguf_file **out);
@@ -16,5 +16,11 @@ enum { LOADING_MAX_THREADS = 1024 };
 
 // Words of --kv-type, in the order of tern_kv_type.
 #define LOADING_KV_TYPES "f16|q8_0|q4_0"
+
+// Words of --tiles, in the order of tern_tiles, and what help says of them.
+#define LOADING_TILES "auto|loose|dense"
+#define LOADING_TILES_HELP                                                                                             \
+    "how ternary weights lie in memory: loose (2.125 bits each) or dense (1.75, the same answers; slower on "          \
+    "processors without AVX-512 VBMI); default auto: dense only where loose ones find no room"
 
 #endif

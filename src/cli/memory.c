@@ -79,43 +79,49 @@ static void tell(const char *name, const struct memory_plan *plan, bool rough, b
                 gib(memory_spare(&plan->memory)), terminal_style(stderr, STYLE_PLAIN));
 }
 
-// Measuring looks at some types' scales, all over the file. Where there is plenty a bound will do: tiles take a third
-// more than the file at most.
-static struct memory_plan bound_plan(const struct gguf_file *file, const struct config *config, tern_kv_type kv_type,
-                                     int32_t context, const struct machine_memory *memory)
+// Tiles are dense if loose ones do not even leave room for the shortest context.
+static void choose_tiles(const char *name, const struct gguf_file *file, const struct config *config,
+                         const struct machine_memory *memory, struct memory_choice *choice)
 {
-    return (struct memory_plan){.copied = file->file_bytes + file->file_bytes / 3,
-                                .cache = kv_cache_bytes(config, kv_type, context),
-                                .working = memory_working_bytes(config),
-                                .context = context,
-                                .kv_type = kv_type,
-                                .memory = *memory};
+    int32_t least = choice->context;
+    if (least == 0) least = config->context < SHORTEST_CONTEXT ? config->context : SHORTEST_CONTEXT;
+    struct memory_plan_options options = {.kv_type = choice->kv_type, .context = least, .memory = *memory};
+    if (choice->tiles != TERN_TILES_AUTO) return;
+    choice->tiles = memory_plan_needs_dense(file, config, options) ? TERN_TILES_DENSE : TERN_TILES_LOOSE;
+    if (choice->tiles == TERN_TILES_DENSE)
+        fprintf(stderr, "tern: %s takes dense tiles (1.75 bits for a ternary weight): others find no room in memory\n",
+                name);
 }
 
-static int check(const char *name, const struct gguf_file *file, tern_kv_type kv_type, bool quiet, int *context)
+static int check(const char *name, const struct gguf_file *file, bool quiet, struct memory_choice *choice)
 {
     struct config config;
     struct machine_memory memory = machine_memory("");
-    if (memory.total == 0 || config_read(file, &config) != TERN_OK || *context > config.context) return EXIT_OK;
-    int32_t length = *context > 0 ? *context : config.context;
-    struct memory_plan plan = bound_plan(file, &config, kv_type, length, &memory);
+    if (memory.total == 0 || config_read(file, &config) != TERN_OK || choice->context > config.context) return EXIT_OK;
+    int32_t length = choice->context > 0 ? choice->context : config.context;
+    struct memory_plan plan = memory_plan_bound(file, &config, choice->kv_type, length, &memory);
     bool rough = memory_plan_fits(&plan);
+    choose_tiles(name, file, &config, &memory, choice);
     if (!rough) {
-        if (memory_plan_make(file, &config, kv_type, length, &memory, &plan) != TERN_OK) return EXIT_OK;
-        if (*context == 0) shorten(&plan, &config);
+        struct memory_plan_options options = {.kv_type = choice->kv_type,
+                                              .context = length,
+                                              .dense_tiles = choice->tiles == TERN_TILES_DENSE,
+                                              .memory = memory};
+        if (memory_plan_make(file, &config, &options, &plan) != TERN_OK) return EXIT_OK;
+        if (choice->context == 0) shorten(&plan, &config);
         if (!memory_plan_fits(&plan)) return refuse(name, &plan, &config);
     }
-    *context = plan.context;
+    choice->context = plan.context;
     tell(name, &plan, rough, quiet);
     return EXIT_OK;
 }
 
-int memory_prepare(const char *name, tern_kv_type kv_type, bool quiet, int *context)
+int memory_prepare(const char *name, bool quiet, struct memory_choice *choice)
 {
     struct gguf_file *file;
     int code = loading_open_file(name, &file);
     if (code != EXIT_OK) return code;
-    code = check(name, file, kv_type, quiet, context);
+    code = check(name, file, quiet, choice);
     gguf_close(file);
     return code;
 }

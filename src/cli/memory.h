@@ -10,10 +10,17 @@ enum { MEMORY_HELP_BYTES = 256 };
 // `out`.
 const char *memory_help(const struct memory_plan *plan, const struct config *config, char out[MEMORY_HELP_BYTES]);
 
-// Plans the model `name` (a file or what model_name.h understands) with a context of *context tokens, 0: what it was
-// trained for; *context then becomes the longest that fits, and if that is less, stderr says so. A plan that does not
-// fit is refused with its figures. A terminal is told what is needed, unless `quiet`. EXIT_OK, or an exit code after a
-// message on stderr. Files that cannot be planned pass: loading them says what is wrong.
-int memory_prepare(const char *name, tern_kv_type kv_type, bool quiet, int *context);
+// What was asked for, and then what the plan chose.
+struct memory_choice {
+    tern_kv_type kv_type;
+    int context;      // 0: what the model was trained for; becomes the longest that fits
+    tern_tiles tiles; // AUTO becomes DENSE if nothing fits otherwise, else LOOSE
+};
+
+// Plans the model `name` (a file or what model_name.h understands). stderr says where the context became shorter or
+// tiles dense. A plan that does not fit is refused with its figures. A terminal is told what is needed, unless `quiet`.
+// EXIT_OK, or an exit code after a message on stderr. Files that cannot be planned pass: loading them says what is
+// wrong.
+int memory_prepare(const char *name, bool quiet, struct memory_choice *choice);
 
 #endif

@@ -94,7 +94,8 @@ static int open_and_measure(const struct perplexity_options *o)
 {
     tern_model *model;
     interrupt_install(INTERRUPT_ONCE);
-    int code = loading_open_model(o->model, o->threads, o->f32_activations, &model);
+    int code = loading_open_model(
+        o->model, (tern_model_options){.threads = o->threads, .f32_activations = o->f32_activations != 0}, &model);
     if (code != EXIT_OK) return code;
     code = cut_and_measure(o, model);
     tern_model_close(model);

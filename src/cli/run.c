@@ -66,6 +66,7 @@ static const struct option options_run[] = {
      "compute threads, default 0: one for each physical core"},
     {OPTION_CHOICE, "--kv-type", LOADING_KV_TYPES, AT(kv_type),
      .help = "how keys and values are kept, default f16; q8_0 takes 53 % of its memory, q4_0 28 %, and both round"},
+    {OPTION_CHOICE, "--tiles", LOADING_TILES, AT(tiles), .help = LOADING_TILES_HELP},
     {OPTION_SET, "--f32-activations", NULL, AT(f32_activations), 1,
      .help = "multiply unrounded activations: exact and slow"},
     {OPTION_SET, "--no-prompt-lookup", NULL, AT(no_prompt_lookup), 1,
@@ -326,9 +327,13 @@ static int with_session(const struct run_options *o, tern_model *model, const st
 static int with_model(struct run_options *o, const struct buffer *prompt)
 {
     tern_model *model;
-    int code = memory_prepare(o->model, (tern_kv_type)o->kv_type, o->quiet != 0, &o->context);
+    struct memory_choice choice = {(tern_kv_type)o->kv_type, o->context, (tern_tiles)o->tiles};
+    int code = memory_prepare(o->model, o->quiet != 0, &choice);
+    o->context = choice.context;
+    tern_model_options options = {
+        .threads = o->threads, .f32_activations = o->f32_activations != 0, .tiles = choice.tiles};
     interrupt_install(prompt != NULL ? INTERRUPT_ONCE : INTERRUPT_ALWAYS);
-    if (code == EXIT_OK) code = loading_open_model(o->model, o->threads, o->f32_activations, &model);
+    if (code == EXIT_OK) code = loading_open_model(o->model, options, &model);
     if (code != EXIT_OK) return code;
     code = with_session(o, model, prompt);
     tern_model_close(model);

@@ -9,7 +9,7 @@
 struct run_options {
     const char *model, *prompt, *file, *system;
     int predict, context, threads;
-    int raw, json, quiet, f32_activations, no_prompt_lookup, kv_type;
+    int raw, json, quiet, f32_activations, no_prompt_lookup, kv_type, tiles;
     int thinking; // -1: as the template likes
     struct text_list stop, bias;
     tern_sampling sampling;

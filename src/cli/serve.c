@@ -20,7 +20,7 @@ struct serve_options {
     struct text_list models, aliases, keys;
     const char *host, *unix_path, *certificate, *key, *key_file, *cors, *config;
     const char *kv_memory, *cache_dir, *cache_dir_size, *models_memory, *max_body;
-    int port, context, parallel, queue, threads, kv_type, f32_activations;
+    int port, context, parallel, queue, threads, kv_type, tiles, f32_activations;
     int connections, timeout, heartbeat, grace, log_format, verbose;
     float max_delay;
     tern_sampling sampling;
@@ -77,6 +77,7 @@ static const struct option options_serve[] = {
     {OPTION_HEADING, .help = "machine and bounds"},
     {OPTION_INTEGER, "-t, --threads", "N", AT(threads), 0, LOADING_MAX_THREADS,
      "compute threads, default 0: one for each physical core"},
+    {OPTION_CHOICE, "--tiles", LOADING_TILES, AT(tiles), .help = LOADING_TILES_HELP},
     {OPTION_SET, "--f32-activations", NULL, AT(f32_activations), 1,
      .help = "multiply unrounded activations: exact and slow"},
     {OPTION_TEXT, "--max-body", "SIZE", AT(max_body), .help = "largest request, default 32M"},
@@ -168,7 +169,8 @@ static void set_options(const struct serve_options *o, struct server_options *se
         .cors = o->cors,
     };
     server->models.waiting = o->queue;
-    server->models.model = (tern_model_options){.threads = o->threads, .f32_activations = o->f32_activations != 0};
+    server->models.model = (tern_model_options){
+        .threads = o->threads, .f32_activations = o->f32_activations != 0, .tiles = (tern_tiles)o->tiles};
     server->models.scheduler = (struct scheduler_options){
         .context = o->context,
         .parallel = o->parallel,

@@ -72,7 +72,10 @@ static int open_a(struct pair *pair)
 {
     const struct verify_options *o = pair->options;
     pair->a_is_saved = saved_logits_is(o->a);
-    if (!pair->a_is_saved) return loading_open_model(o->a, o->threads, is_exact(o, VERIFY_A), &pair->model_a);
+    if (!pair->a_is_saved)
+        return loading_open_model(o->a,
+                                  (tern_model_options){.threads = o->threads, .f32_activations = is_exact(o, VERIFY_A)},
+                                  &pair->model_a);
     if (o->save != NULL || o->context > 0 || o->chunks > 0 || is_exact(o, VERIFY_A))
         return options_error(&command_verify,
                              "A is a file of saved logits: its chunks and how it multiplies are fixed");
@@ -84,7 +87,10 @@ static int open_pair(struct pair *pair)
 {
     const struct verify_options *o = pair->options;
     int code = open_a(pair);
-    if (code == EXIT_OK) code = loading_open_model(o->b, o->threads, is_exact(o, VERIFY_B), &pair->model_b);
+    if (code == EXIT_OK)
+        code = loading_open_model(o->b,
+                                  (tern_model_options){.threads = o->threads, .f32_activations = is_exact(o, VERIFY_B)},
+                                  &pair->model_b);
     if (code != EXIT_OK) return code;
     return read_text(pair) == TERN_OK ? EXIT_OK : terminal_error(EXIT_FAILED, "%s", tern_last_error());
 }

@@ -60,7 +60,10 @@ tern_status device_open(const struct device_options *options, struct device **ou
         return status_fail(TERN_NO_MEMORY, "no memory for %d threads", threads);
     }
     memset(workers, 0, (size_t)threads * sizeof *workers);
-    *device = (struct device){.kernels = kernels, .f32_activations = options->f32_activations, .workers = workers};
+    *device = (struct device){.kernels = kernels,
+                              .f32_activations = options->f32_activations,
+                              .dense_tiles = options->dense_tiles,
+                              .workers = workers};
     tern_status status = pool_open(threads, &device->pool);
     if (status != TERN_OK) {
         free(workers);
@@ -96,6 +99,11 @@ int device_threads(const struct device *device)
 const char *device_kernels(const struct device *device)
 {
     return device->kernels->name;
+}
+
+bool device_dense_tiles(const struct device *device)
+{
+    return device->dense_tiles;
 }
 
 // ---- Bandwidth
@@ -168,10 +176,10 @@ tern_status device_bandwidth(struct device *device, uint64_t bytes, int repeats,
 
 // ---- Weights
 
-tern_status device_measure_weight(const struct tensor *tensor, bool token_scales, uint64_t *bytes)
+tern_status device_measure_weight(const struct tensor *tensor, bool token_scales, bool dense_tiles, uint64_t *bytes)
 {
     struct matrix matrix;
-    TRY(tile_plan(tensor, token_scales, false, &matrix));
+    TRY(tile_plan(tensor, (struct tile_options){.token_scales = token_scales, .dense = dense_tiles}, &matrix));
     tile_pair(&matrix); // which takes a tile more if it takes anything
     *bytes = tile_matrix_bytes(&matrix);
     return TERN_OK;
@@ -195,7 +203,9 @@ tern_status device_load_weight(struct device *device, const struct tensor *tenso
     *out = NULL;
     struct weight *weight = calloc(1, sizeof *weight);
     if (weight == NULL) return status_fail(TERN_NO_MEMORY, "no memory for tensor %s", tensor->name);
-    tern_status status = tile_plan(tensor, token_scales, device->f32_activations, &weight->matrix);
+    struct tile_options options = {
+        .token_scales = token_scales, .f32 = device->f32_activations, .dense = device->dense_tiles};
+    tern_status status = tile_plan(tensor, options, &weight->matrix);
     if (device->kernels->pairs_tiles) tile_pair(&weight->matrix);
     if (status == TERN_OK && weight->matrix.kind == MATRIX_DENSE) {
         weight->matrix.data = tensor->data;

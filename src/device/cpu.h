@@ -21,7 +21,7 @@ struct worker {
 struct device {
     struct pool *pool;
     const struct kernels *kernels;
-    bool f32_activations;
+    bool f32_activations, dense_tiles;
     struct worker *workers;                   // [threads]
     struct scratch q[ACTIVATION_FORMS];       // int8 activations in each form
     struct scratch scales[ACTIVATION_FORMS];  // their scales

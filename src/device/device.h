@@ -13,6 +13,7 @@ struct device_options {
     int threads;          // 0: cpu_cores()
     const char *kernels;  // name of a kernel table; NULL: the best for this CPU (TERN_CPU is read by the caller)
     bool f32_activations; // multiply unrounded activations
+    bool dense_tiles;     // ternary weights in 1.75 bits in place of 2.125: less memory, the same results
 };
 
 // Errors: INVALID (unknown kernels), NO_MEMORY. Close with device_close().
@@ -20,6 +21,7 @@ tern_status device_open(const struct device_options *options, struct device **ou
 void device_close(struct device *device);
 int device_threads(const struct device *device);
 const char *device_kernels(const struct device *device);
+bool device_dense_tiles(const struct device *device); // as opened
 
 // Streaming read bandwidth of this machine with the device's threads, bytes a second: the median of `repeats` passes
 // over `bytes` of memory made for it.
@@ -27,9 +29,9 @@ tern_status device_bandwidth(struct device *device, uint64_t bytes, int repeats,
 
 // ---- Weights ------------------------------------------------------------------------------------------------------
 
-// Bytes of memory that device_load_weight would take for this tensor; 0 if it runs where it lies in the file.
-// Errors: as device_load_weight.
-tern_status device_measure_weight(const struct tensor *tensor, bool token_scales, uint64_t *bytes);
+// Bytes of memory that device_load_weight would take for this tensor, on a device with or without dense tiles; 0 if it
+// runs where it lies in the file. Errors: as device_load_weight.
+tern_status device_measure_weight(const struct tensor *tensor, bool token_scales, bool dense_tiles, uint64_t *bytes);
 
 // Brings a 2-D tensor into the form that runs: tiles are made (the file's pages are then no longer needed), everything
 // else stays in the file, which must stay open. token_scales: see tile_plan(). Free with device_free_weight().

@@ -1,5 +1,6 @@
 #include "engine/model.h"
 
+#include "model/memory_plan.h"
 #include "text/chat.h"
 
 #include <stdlib.h>
@@ -67,6 +68,14 @@ static tern_status open_chat_template(tern_model *model)
     return status == TERN_OK ? TERN_OK : remember_chat_error(model, status);
 }
 
+// Keys and values come later: callers that know how many ask for the tiles that leave them room.
+static bool wants_dense_tiles(const tern_model *model, tern_tiles tiles)
+{
+    struct memory_plan_options options = {.memory = machine_memory("")};
+    if (tiles != TERN_TILES_AUTO) return tiles == TERN_TILES_DENSE;
+    return memory_plan_needs_dense(model->file, &model->config, options);
+}
+
 static tern_status open_parts(tern_model *model, const char *path, const tern_model_options *options)
 {
     TRY(gguf_open(path, &model->file));
@@ -82,6 +91,7 @@ static tern_status open_parts(tern_model *model, const char *path, const tern_mo
         .threads = options->threads,
         .kernels = getenv("TERN_CPU"),
         .f32_activations = options->f32_activations,
+        .dense_tiles = wants_dense_tiles(model, options->tiles),
     };
     model->f32_activations = options->f32_activations;
     TRY(device_open(&device_options, &model->device));
@@ -159,6 +169,11 @@ int tern_model_threads(const tern_model *model)
 const char *tern_model_kernels(const tern_model *model)
 {
     return device_kernels(model->device);
+}
+
+tern_tiles tern_model_tiles(const tern_model *model)
+{
+    return device_dense_tiles(model->device) ? TERN_TILES_DENSE : TERN_TILES_LOOSE;
 }
 
 bool tern_model_has_chat_template(const tern_model *model)

@@ -8,7 +8,7 @@
 enum { BENCHMARK_MAX_MODELS = 16, BENCHMARK_NAME_BYTES = 128 };
 
 struct benchmark_model {
-    char file[256];                  // without its folders
+    char file[256];                  // without its folders, with " (dense tiles)" if it has them
     char name[BENCHMARK_NAME_BYTES]; // general.name
     char architecture[32], type[32]; // type: what most weights have in the file
     double file_bytes;

@@ -52,10 +52,10 @@ static inline int64_t min_i64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-// Columns of a tile that one chunk of 32 bytes holds.
+// Columns of a loose tile that one chunk of 32 bytes holds; of a dense one, that its loose form does.
 static inline int64_t tile_chunk_columns(enum matrix_kind kind)
 {
-    return kind == MATRIX_TRITS ? 4 : 8;
+    return kind == MATRIX_BITS ? 8 : 4;
 }
 
 // Where a tile begins.
@@ -65,9 +65,10 @@ static inline int64_t tile_offset(const struct matrix *w, int64_t tile)
     return (tile - neighbour) * w->tile_bytes + neighbour * TILE_PIECE;
 }
 
-// From the chunks of one group, which are pieces, to its 32 halves, two pieces more.
+// From the codes of one group, which are pieces, to its 32 halves, two pieces more.
 static inline int64_t tile_code_bytes(const struct matrix *w)
 {
+    if (w->kind == MATRIX_PACKED_TRITS) return PACKED_ROW_BYTES * TILE_ROWS;
     return w->group / tile_chunk_columns(w->kind) * w->pitch;
 }
 

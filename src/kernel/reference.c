@@ -4,6 +4,7 @@
 #include "format/codec.h"
 #include "kernel/arithmetic.h"
 #include "kernel/kv_block.h"
+#include "kernel/packed_byte.h"
 #include "kernel/tables.h"
 
 // ---- Activations --------------------------------------------------------------------------------------------------
@@ -49,6 +50,11 @@ static void tile_column(const struct matrix *w, const uint8_t *codes, int64_t co
     int64_t per_byte = tile_chunk_columns(w->kind);
     const uint8_t *chunk = codes + column / per_byte * w->pitch;
     int shift = (int)(column % per_byte);
+    if (w->kind == MATRIX_PACKED_TRITS) {
+        for (int r = 0; r < TILE_ROWS; r++)
+            out[r] = packed_code(codes, column, r) - 1;
+        return;
+    }
     for (int r = 0; r < TILE_ROWS; r++)
         out[r] = w->kind == MATRIX_TRITS ? (chunk[r] >> 2 * shift & 3) - 1 : 2 * (chunk[r] >> shift & 1) - 1;
 }

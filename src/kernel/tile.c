@@ -5,6 +5,7 @@
 
 #include "format/codec.h"
 #include "kernel/arithmetic.h"
+#include "kernel/packed_byte.h"
 
 enum {
     HALF_ONE = 0x3c00,
@@ -36,15 +37,45 @@ static uint64_t load_u64(const uint8_t *p)
     return value;
 }
 
-// I2_S has no meaning for code 3. Rows are whole blocks of 32 bytes.
-static bool row_has_code_3(const uint8_t *row, uint64_t bytes)
+// Whether 2-bit codes are 3 anywhere. Bytes are a multiple of 8.
+static bool has_code_3(const uint8_t *codes, uint64_t bytes)
 {
     uint64_t found = 0;
     for (uint64_t i = 0; i < bytes; i += sizeof(uint64_t)) {
-        uint64_t word = load_u64(row + i);
+        uint64_t word = load_u64(codes + i);
         found |= word & word >> 1;
     }
     return (found & 0x5555555555555555u) != 0;
+}
+
+// What holds a block's codes in a type that has a code 3; {0} if the type has none (or refuses it: I2_S).
+struct code_bytes {
+    uint32_t at, count;
+};
+
+static struct code_bytes code_bytes(enum dtype type)
+{
+    switch (type) {
+    case DTYPE_Q2_0_G64:
+        return (struct code_bytes){2, 16};
+    case DTYPE_Q2_0_G128:
+    case DTYPE_PQ2_0:
+        return (struct code_bytes){2, 32};
+    case DTYPE_TQ2_0:
+        return (struct code_bytes){0, 64};
+    default:
+        return (struct code_bytes){0, 0};
+    }
+}
+
+static bool tensor_has_code_3(const struct tensor *tensor)
+{
+    const struct code_bytes codes = code_bytes(tensor->type);
+    const uint32_t block_bytes = dtype_info(tensor->type)->block_bytes;
+    if (codes.count == 0) return false;
+    for (uint64_t i = 0; i < tensor->rows * tensor->row_bytes; i += block_bytes)
+        if (has_code_3(tensor->data + i + codes.at, codes.count)) return true;
+    return false;
 }
 
 // The half that every group gets: the tensor's scale if a half holds it exactly, else 1.
@@ -62,14 +93,14 @@ static tern_status plan_i2_s(const struct tensor *tensor, struct matrix *out)
         return status_fail(TERN_BAD_FILE, "tensor %s: I2_S scale is %g, expected a finite number", tensor->name,
                            (double)scale);
     for (uint64_t r = 0; r < tensor->rows; r++)
-        if (row_has_code_3(tensor->data + r * tensor->row_bytes, tensor->row_bytes))
+        if (has_code_3(tensor->data + r * tensor->row_bytes, tensor->row_bytes))
             return status_fail(TERN_BAD_FILE, "tensor %s: I2_S row %" PRIu64 " holds code 3, expected 0, 1 or 2",
                                tensor->name, r);
     if (half_to_float(tensor_half(tensor)) != scale) out->scale = scale;
     return TERN_OK;
 }
 
-static tern_status plan_tiles(const struct tensor *tensor, struct matrix *out)
+static tern_status plan_tiles(const struct tensor *tensor, bool dense, struct matrix *out)
 {
     const struct dtype_info *info = dtype_info(tensor->type);
     if (out->columns == 0 || out->columns % 64 != 0 || out->columns % info->block_elements != 0)
@@ -80,6 +111,9 @@ static tern_status plan_tiles(const struct tensor *tensor, struct matrix *out)
     if (tensor->type == DTYPE_Q2_0_G64 && (out->columns % 128 != 0 || !scales_equal_in_pairs(tensor))) out->group = 64;
     out->n_groups = out->columns / out->group;
     out->pitch = TILE_PIECE;
+    if (dense && out->kind == MATRIX_TRITS && out->group == 128 && out->columns % 128 == 0 &&
+        !tensor_has_code_3(tensor))
+        out->kind = MATRIX_PACKED_TRITS;
     out->tile_bytes = out->n_groups * tile_group_bytes(out);
     return tensor->type == DTYPE_I2_S ? plan_i2_s(tensor, out) : TERN_OK;
 }
@@ -89,7 +123,7 @@ static bool dense_takes_int8(enum dtype type)
     return type == DTYPE_Q8_0 || type == DTYPE_Q4_0 || type == DTYPE_Q4_1;
 }
 
-tern_status tile_plan(const struct tensor *tensor, bool token_scales, bool f32, struct matrix *out)
+tern_status tile_plan(const struct tensor *tensor, struct tile_options options, struct matrix *out)
 {
     *out = (struct matrix){
         .kind = MATRIX_DENSE,
@@ -103,17 +137,17 @@ tern_status tile_plan(const struct tensor *tensor, bool token_scales, bool f32, 
     };
     enum dtype_kind kind = dtype_info(tensor->type)->kind;
     if (kind == DTYPE_DENSE) {
-        if (!f32 && dense_takes_int8(tensor->type)) out->form = ACTIVATION_GROUP32;
+        if (!options.f32 && dense_takes_int8(tensor->type)) out->form = ACTIVATION_GROUP32;
         return TERN_OK;
     }
     out->kind = kind == DTYPE_TERNARY ? MATRIX_TRITS : MATRIX_BITS;
-    if (!f32) out->form = token_scales ? ACTIVATION_TOKEN : ACTIVATION_GROUP128;
-    return plan_tiles(tensor, out);
+    if (!options.f32) out->form = options.token_scales ? ACTIVATION_TOKEN : ACTIVATION_GROUP128;
+    return plan_tiles(tensor, options.dense, out);
 }
 
 void tile_pair(struct matrix *matrix)
 {
-    if (matrix->kind != MATRIX_DENSE) matrix->pitch = 2 * TILE_PIECE;
+    if (matrix->kind == MATRIX_TRITS || matrix->kind == MATRIX_BITS) matrix->pitch = 2 * TILE_PIECE;
 }
 
 // True if the tile shares its bytes' lines with one of no rows.
@@ -292,7 +326,7 @@ static struct filling filling_start(const struct tensor *tensor, const struct ma
 // Rows beyond the matrix are zeros with scale 0.
 static void strip_clear_rows(struct strip *strip, const struct filling *f)
 {
-    uint8_t zero = f->matrix->kind == MATRIX_TRITS ? TRITS_ZERO : 0;
+    uint8_t zero = f->matrix->kind == MATRIX_BITS ? 0 : TRITS_ZERO;
     memset(strip->rows[f->n_rows], zero, (size_t)(TILE_ROWS - f->n_rows) * MAX_CHUNKS);
     for (int64_t g = 0; g < f->strip_groups; g++)
         memset(&strip->scales[g][f->n_rows], 0, (size_t)(TILE_ROWS - f->n_rows) * sizeof(uint16_t));
@@ -312,10 +346,37 @@ static void strip_read(struct strip *strip, const struct filling *f, int64_t ind
     }
 }
 
+// Packed bytes of four codes each and, unless `fifth` is NULL, of a fifth one in bits 2 `place`, +1.
+static void pack_chunk(const uint8_t *four, const uint8_t *fifth, int place, uint8_t *packed)
+{
+    for (int r = 0; r < TILE_ROWS; r++) {
+        const uint8_t n =
+            (uint8_t)((four[r] & 3) + 3 * (four[r] >> 2 & 3) + 9 * (four[r] >> 4 & 3) + 27 * (four[r] >> 6));
+        const uint8_t magnitude = (uint8_t)(n < 40 ? 40 - n : n - 40), sign = n < 40 ? 128 : 0;
+        const int code = fifth != NULL ? fifth[r] >> 2 * place & 3 : 0;
+        packed[r] = (uint8_t)(sign + magnitude + 41 * code);
+    }
+}
+
+// The chunks of one group of a loose tile as the codes of a dense one.
+static void pack_group(const uint8_t *chunks, uint8_t *dst)
+{
+    uint8_t packed[TILE_ROWS];
+    for (int i = 0; i < PACKED_ROW_BYTES; i++) {
+        const uint8_t *fifth = i < PACKED_FIFTHS ? chunks + (PACKED_ROW_BYTES + i / 4) * TILE_ROWS : NULL;
+        pack_chunk(chunks + i * TILE_ROWS, fifth, i % 4, packed);
+        for (int r = 0; r < TILE_ROWS; r++)
+            dst[packed_place(i, r)] = packed[r];
+    }
+}
+
 static void strip_write(const struct strip *strip, const struct filling *f, int64_t group, uint8_t *dst)
 {
     const struct matrix *matrix = f->matrix;
-    strip_transpose(strip, group * f->group_chunks, f->group_chunks, dst, matrix->pitch);
+    const bool packed = matrix->kind == MATRIX_PACKED_TRITS;
+    uint8_t chunks[MAX_CHUNKS * TILE_ROWS];
+    strip_transpose(strip, group * f->group_chunks, f->group_chunks, packed ? chunks : dst, matrix->pitch);
+    if (packed) pack_group(chunks, dst);
     for (int64_t r = 0; r < TILE_ROWS; r += 16)
         memcpy(dst + tile_scale_offset(matrix, r), strip->scales[group] + r, TILE_PIECE);
 }
@@ -352,14 +413,20 @@ static void tile_unpack_dense(const struct matrix *matrix, int64_t row, float *o
         out[i] *= matrix->scale;
 }
 
+// -1 .. +2 for trits, -1 or +1 for bits.
+static int tile_weight(const struct matrix *w, const uint8_t *codes, int64_t c, int64_t r)
+{
+    if (w->kind == MATRIX_PACKED_TRITS) return packed_code(codes, c, r) - 1;
+    const int64_t per_byte = tile_chunk_columns(w->kind);
+    const int byte = codes[c / per_byte * w->pitch + r], shift = (int)(c % per_byte);
+    return w->kind == MATRIX_TRITS ? (byte >> 2 * shift & 3) - 1 : 2 * (byte >> shift & 1) - 1;
+}
+
 static void tile_unpack_group(const struct matrix *matrix, const uint8_t *codes, int64_t r, float *out)
 {
     float scale = load_half(codes + tile_scale_offset(matrix, r)) * matrix->scale;
     for (int64_t c = 0; c < matrix->group; c++) {
-        int64_t per_byte = tile_chunk_columns(matrix->kind);
-        unsigned byte = codes[c / per_byte * matrix->pitch + r], shift = (unsigned)(c % per_byte);
-        int code = matrix->kind == MATRIX_TRITS ? (int)(byte >> 2 * shift & 3) - 1 : 2 * (int)(byte >> shift & 1) - 1;
-        out[c] = (float)code * scale;
+        out[c] = (float)tile_weight(matrix, codes, c, r) * scale;
     }
 }
 

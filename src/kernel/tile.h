@@ -1,4 +1,4 @@
-// Weights as they run: trit tiles, bit tiles, and everything else where it lies in the file.
+// Weights as they run: trit tiles, loose or dense, bit tiles, and everything else where it lies in the file.
 //
 // A tile is 32 rows of a matrix, interleaved, so that the lanes of a vector are rows and one table lookup serves all
 // of them. It is a sequence of groups of `group` (128 or 64) columns, ascending:
@@ -11,8 +11,20 @@
 // The 32 halves are the rows' scales for that group. That is 2.125 and 1.125 bits a weight for groups of 128. Rows
 // beyond the matrix in its last tile hold code 1 (bit 0) and scale 0.
 //
-// Tiles lie one after the other, or, for vectors of 64 bytes, in pairs: 32 bytes of one and 32 of its neighbour in
-// turn, so that a kernel which multiplies both reads one stream. A last tile without a neighbour gets one of no rows.
+// A dense tile holds groups of 128 columns without code 3 in 26 bytes a row, 1.75 bits a weight with the scale:
+//
+//     packed  six quads of 128 bytes, then 64 bytes, then 32 halves. Bytes 4r .. 4r+3 of quad m are row r's packed
+//             bytes 4m .. 4m+3. Bytes 4r, 4r+1 of the last 64 are its bytes 24 and 25 for r < 16; for the others they
+//             are at 4(r-16)+2, +3. Packed byte i stands for columns 4i .. 4i+3 and, if i < 24, for column 104 + i.
+//
+// A packed byte of four codes c0 .. c3 and a fifth: n = c0 + 3 c1 + 9 c2 + 27 c3 - 40 is the four trits' value to the
+// base 3, -40 .. 40. Bit 7 is set if n < 0; bits 0 .. 6 are |n| + 41 * fifth (0 where there is none), at most 122. So
+// tables of 128 bytes tell the fifth code and, for n >= 0, the other four; for n < 0 these are 2 minus what is there.
+// Rows beyond the matrix hold code 1 and scale 0 here too.
+//
+// Tiles lie one after the other, or, unless they are dense, for vectors of 64 bytes, in pairs: 32 bytes of one and 32
+// of its neighbour in turn, so that a kernel which multiplies both reads one stream. A last tile without a neighbour
+// gets one of no rows.
 #ifndef KERNEL_TILE_H
 #define KERNEL_TILE_H
 
@@ -24,7 +36,13 @@ enum {
     TILE_ALIGNMENT = 64
 };
 
-enum matrix_kind { MATRIX_TRITS, MATRIX_BITS, MATRIX_DENSE };
+enum matrix_kind { MATRIX_TRITS, MATRIX_BITS, MATRIX_PACKED_TRITS, MATRIX_DENSE };
+
+enum {
+    PACKED_QUADS = 6,
+    PACKED_ROW_BYTES = 26, // of one group
+    PACKED_FIFTH = 104,    // column of a group at which fifth codes begin
+};
 
 // What a matrix is multiplied by.
 enum activation_form {
@@ -43,7 +61,7 @@ struct matrix {
     int64_t group;       // tiles: columns that share a scale, 128 or 64
     int64_t n_groups;    // tiles: columns / group
     int64_t n_tiles;     // (rows + 31) / 32, for dense matrices too (there a tile is just 32 rows)
-    int64_t tile_bytes;  // tiles: n_groups * (group / 4 or / 8 * 32 + 64)
+    int64_t tile_bytes;  // tiles: n_groups * (group / 4 or / 8 * 32 + 64); packed: n_groups * 896
     int64_t pitch;       // tiles: from one piece of a tile to its next; TILE_PIECE, or twice that in pairs
     int64_t row_bytes;   // dense: bytes from one row to the next
     float scale;         // multiplies every output, last: a tensor-wide scale that no half can hold, or 1
@@ -53,11 +71,17 @@ struct matrix {
 // Says how a 2-D tensor will run: everything of *out but `data`. For tiles this looks at the scales: 64-weight blocks
 // whose scales are equal in pairs become groups of 128; an I2_S scale that a half holds exactly becomes the groups'
 // scale, any other becomes out->scale; so equal weights give equal bits whatever type they came in.
-// `token_scales`: use ACTIVATION_TOKEN for tiles (BitNet). `f32`: ACTIVATION_F32 throughout.
+// A ternary matrix becomes dense tiles if the options want them, its groups have 128 columns and no code is 3 (what
+// two-bit types hold is looked through for that); otherwise loose ones. Products have the same bits either way.
 // Errors: UNSUPPORTED if the columns are no whole number of 64-groups; BAD_FILE if I2_S holds code 3 or a bad scale.
-tern_status tile_plan(const struct tensor *tensor, bool token_scales, bool f32, struct matrix *out);
+struct tile_options {
+    bool token_scales; // ACTIVATION_TOKEN for tiles (BitNet)
+    bool f32;          // ACTIVATION_F32 throughout
+    bool dense;        // dense tiles for ternary matrices
+};
+tern_status tile_plan(const struct tensor *tensor, struct tile_options options, struct matrix *out);
 
-// Has the planned tiles lie in pairs.
+// Has the planned tiles lie in pairs, unless they are dense.
 void tile_pair(struct matrix *matrix);
 
 // Bytes of tiles that the plan needs; 0 for dense.

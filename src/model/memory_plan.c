@@ -5,13 +5,35 @@
 // A system without any memory for files and other programs stands still long before it kills.
 enum { SYSTEM_SHARE = 64 };
 
-tern_status memory_plan_make(const struct gguf_file *file, const struct config *config, tern_kv_type kv_type,
-                             int32_t context, const struct machine_memory *memory, struct memory_plan *out)
+tern_status memory_plan_make(const struct gguf_file *file, const struct config *config,
+                             const struct memory_plan_options *options, struct memory_plan *out)
 {
-    *out = (struct memory_plan){.context = context, .kv_type = kv_type, .memory = *memory};
-    out->cache = kv_cache_bytes(config, kv_type, context);
+    *out = (struct memory_plan){.context = options->context, .kv_type = options->kv_type, .memory = options->memory};
+    out->cache = kv_cache_bytes(config, options->kv_type, options->context);
     out->working = memory_working_bytes(config);
-    return weights_measure(file, config, &out->copied, &out->mapped);
+    return weights_measure(file, config, options->dense_tiles, &out->copied, &out->mapped);
+}
+
+struct memory_plan memory_plan_bound(const struct gguf_file *file, const struct config *config, tern_kv_type kv_type,
+                                     int32_t context, const struct machine_memory *memory)
+{
+    return (struct memory_plan){.copied = file->file_bytes + file->file_bytes / 3,
+                                .cache = kv_cache_bytes(config, kv_type, context),
+                                .working = memory_working_bytes(config),
+                                .context = context,
+                                .kv_type = kv_type,
+                                .memory = *memory};
+}
+
+bool memory_plan_needs_dense(const struct gguf_file *file, const struct config *config,
+                             struct memory_plan_options options)
+{
+    struct memory_plan plan = memory_plan_bound(file, config, options.kv_type, options.context, &options.memory);
+    if (memory_plan_fits(&plan)) return false;
+    options.dense_tiles = false;
+    if (memory_plan_make(file, config, &options, &plan) != TERN_OK || memory_plan_fits(&plan)) return false;
+    options.dense_tiles = true;
+    return memory_plan_make(file, config, &options, &plan) == TERN_OK && memory_plan_fits(&plan);
 }
 
 uint64_t memory_plan_resident(const struct memory_plan *plan)

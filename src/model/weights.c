@@ -195,13 +195,13 @@ static tern_status load_entries(struct loader *loader, bool (*progress)(void *co
     return TERN_OK;
 }
 
-static tern_status measure_entries(const struct loader *loader, uint64_t *copied, uint64_t *kept)
+static tern_status measure_entries(const struct loader *loader, bool dense_tiles, uint64_t *copied, uint64_t *kept)
 {
     *copied = *kept = 0;
     for (size_t i = 0; i < loader->n_entries; i++) {
         const struct entry *entry = &loader->entries[i];
         uint64_t bytes = entry->vector != NULL ? entry->tensor->dims[0] * sizeof(float) : 0;
-        if (entry->matrix != NULL) TRY(device_measure_weight(entry->tensor, entry->token_scales, &bytes));
+        if (entry->matrix != NULL) TRY(device_measure_weight(entry->tensor, entry->token_scales, dense_tiles, &bytes));
         *copied += bytes;
         if (bytes == 0) *kept += entry->tensor->bytes;
     }
@@ -216,7 +216,7 @@ static tern_status check_memory(const struct loader *loader)
     for (size_t i = 0; i < loader->n_entries; i++)
         file_bytes += loader->entries[i].tensor->bytes;
     if (memory_check(file_bytes + file_bytes / 3 + working, "") == TERN_OK) return TERN_OK;
-    TRY(measure_entries(loader, &copied, &kept));
+    TRY(measure_entries(loader, device_dense_tiles(loader->weights->device), &copied, &kept));
     return memory_check(copied + working, "weights and working space");
 }
 
@@ -273,12 +273,13 @@ uint64_t weights_bytes_per_token(const struct weights *weights)
     return bytes;
 }
 
-tern_status weights_measure(const struct gguf_file *file, const struct config *config, uint64_t *copied, uint64_t *kept)
+tern_status weights_measure(const struct gguf_file *file, const struct config *config, bool dense_tiles,
+                            uint64_t *copied, uint64_t *kept)
 {
     *copied = *kept = 0;
     struct loader loader;
     tern_status status = loader_open(file, config, &loader);
-    if (status == TERN_OK) status = measure_entries(&loader, copied, kept);
+    if (status == TERN_OK) status = measure_entries(&loader, dense_tiles, copied, kept);
     weights_free(loader.weights);
     free(loader.entries);
     return status;

@@ -3,10 +3,10 @@
 //     identity MODEL.gguf [HASH [f16|q8_0|q4_0]]
 //
 // Runs a fixed row of tokens through the model with every kernel table that this CPU has, with 1, 2 and 3 threads, as
-// one prompt, token by token and split in several ways, beside a second sequence in the same batch, and compares all
-// logits by memcmp. Prints their 64-bit FNV-1a hash; a HASH given must be equal, which is how machines are compared.
-// The last word is how keys and values are kept, each with its own hash. Needs nothing above src/model/, so that it can
-// be cross-built and run under an emulator.
+// one prompt, token by token and split in several ways, beside a second sequence in the same batch, with loose and
+// dense tiles, and compares all logits by memcmp. Prints their 64-bit FNV-1a hash; a HASH given must be equal, which is
+// how machines are compared. The last word is how keys and values are kept, each with its own hash. Needs nothing above
+// src/model/, so that it can be cross-built and run under an emulator.
 #include "kernel/kernel.h"
 #include "model/decoder.h"
 
@@ -25,6 +25,7 @@ struct setup {
     const char *name;
     int chunk; // tokens in a batch; 0: sizes that vary
     bool twin; // a second sequence of other tokens shares every batch
+    bool dense_tiles;
 };
 
 static tern_token token_at(int i, int32_t n_vocabulary, int sequence)
@@ -48,7 +49,9 @@ static tern_status compute(const struct gguf_file *file, const struct setup *set
     struct decoder *decoder;
     struct kv_cache *cache[2];
     TRY(config_read(file, &config));
-    TRY(device_open(&(struct device_options){.threads = setup->threads, .kernels = setup->kernels}, &device));
+    struct device_options options = {
+        .threads = setup->threads, .kernels = setup->kernels, .dense_tiles = setup->dense_tiles};
+    TRY(device_open(&options, &device));
     TRY(weights_load(file, &config, device, NULL, NULL, &weights));
     TRY(decoder_open(&config, weights, &decoder));
     for (int s = 0; s < 2; s++) {
@@ -100,14 +103,17 @@ static int compare_setups(const struct gguf_file *file, const char *path, const 
         if (kernel_select(&cpu, tables[t]->name) == NULL) continue;
         const char *name = tables[t]->name;
         struct setup setups[] = {
-            {type, name, 1, "prompt", N_TOKENS, false},
-            {type, name, 1, "token by token", 1, false},
-            {type, name, 2, "prompt", N_TOKENS, false},
-            {type, name, 2, "token by token", 1, false},
-            {type, name, 3, "prompt in parts", 0, false},
-            {type, name, 3, "prompt beside another", N_TOKENS, true},
-            {type, name, 2, "tokens beside another's", 1, true},
-            {type, name, 2, "parts beside another's", 0, true},
+            {type, name, 1, "prompt", N_TOKENS, false, false},
+            {type, name, 1, "token by token", 1, false, false},
+            {type, name, 2, "prompt", N_TOKENS, false, false},
+            {type, name, 2, "token by token", 1, false, false},
+            {type, name, 3, "prompt in parts", 0, false, false},
+            {type, name, 3, "prompt beside another", N_TOKENS, true, false},
+            {type, name, 2, "tokens beside another's", 1, true, false},
+            {type, name, 2, "parts beside another's", 0, true, false},
+            {type, name, 2, "prompt, dense tiles", N_TOKENS, false, true},
+            {type, name, 2, "token by token, dense tiles", 1, false, true},
+            {type, name, 3, "parts beside another's, dense tiles", 0, true, true},
         };
         for (size_t i = 0; i < sizeof setups / sizeof *setups && !failed; i++) {
             float *logits = have_first ? other : first;

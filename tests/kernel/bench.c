@@ -145,9 +145,9 @@ static void report_products(struct bench *b, struct products *p)
         clocks[n] = times[n] * b->threads / clock_seconds();
     }
     double t = median(times, n);
-    printf("%-9s multiply %-8s %-4s %5lld x %-5lld %4lld tokens %7.1f GB/s %5.0f %% of streaming %7.1f G "
+    printf("%-9s multiply %-20s %-4s %5lld x %-5lld %4lld tokens %7.1f GB/s %5.0f %% of streaming %7.1f G "
            "multiply-adds/s %8.4f clocks/weight %6.0f times the reference's speed\n",
-           b->table->name, dtype_info(w->type)->name, w->form == ACTIVATION_F32 ? "f32" : "int8", (long long)w->rows,
+           b->table->name, matrix_name(w), w->form == ACTIVATION_F32 ? "f32" : "int8", (long long)w->rows,
            (long long)w->columns, (long long)p->x.n_tokens, bytes / t / 1e9, 100 * median(share, n), products / t / 1e9,
            median(clocks, n) / (double)(w->rows * w->columns), reference / (t * b->threads));
     fflush(stdout);
@@ -163,9 +163,10 @@ static void *allocate(int64_t bytes)
     return p;
 }
 
-static void bench_product(struct bench *b, enum dtype type, bool f32, int64_t rows, int64_t columns, int64_t n_tokens)
+static void bench_product(struct bench *b, const struct matrix_wish *wish, int64_t n_tokens)
 {
-    struct test_matrix m = matrix_open(&b->check, type, rows, columns, FILL_NORMAL, false, true, f32);
+    struct test_matrix m = matrix_open(&b->check, wish);
+    const int64_t rows = wish->rows, columns = wish->columns;
     const struct matrix *w = &m.matrix;
     int64_t bytes = w->kind == MATRIX_DENSE ? rows * w->row_bytes : (int64_t)tile_matrix_bytes(w);
     int64_t room = (bytes + 63) / 64 * 64, group = w->form == ACTIVATION_GROUP32 ? 32 : 128;
@@ -184,7 +185,7 @@ static void bench_product(struct bench *b, enum dtype type, bool f32, int64_t ro
     for (int64_t t = 0; t < n_tokens; t++)
         b->table->quantise(x + t * columns, columns, group, q + t * columns, scale + t * p.x.n_scales);
     p.x.f32 = x, p.x.q = q, p.x.scale = scale;
-    p.x.table_bytes = f32 ? 0 : b->table->table_bytes(w, n_tokens);
+    p.x.table_bytes = wish->f32 ? 0 : b->table->table_bytes(w, n_tokens);
     uint8_t *table = allocate(p.x.table_bytes * n_tokens);
     if (p.x.table_bytes > 0) {
         p.x.table = table;
@@ -206,7 +207,10 @@ static void bench_product(struct bench *b, enum dtype type, bool f32, int64_t ro
 
 static void bench_products(struct bench *b)
 {
-    static const enum dtype tiles[] = {DTYPE_PTQ1_0, DTYPE_Q1_0}; // trits without the code that no model has
+    static const struct {
+        enum dtype type;
+        bool dense;
+    } tiles[] = {{DTYPE_PTQ1_0, false}, {DTYPE_PTQ1_0, true}, {DTYPE_Q1_0, false}}; // trits without code 3
     static const int64_t shapes[][2] = {{2048, 2048}, {6144, 2048}, {2048, 6144}};
     static const int64_t tokens[] = {1, 2, 4, 6, 8, 9, 16, 17, 32, 33, 48, 128};
     static const enum dtype dense[] = {DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_F16, DTYPE_BF16,
@@ -215,14 +219,17 @@ static void bench_products(struct bench *b)
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
             for (size_t t = 0; t < sizeof tokens / sizeof tokens[0]; t++)
                 if (s == 0 || tokens[t] == 1 || tokens[t] >= 32)
-                    bench_product(b, tiles[i], false, shapes[s][0], shapes[s][1], tokens[t]);
+                    bench_product(b,
+                                  &(struct matrix_wish){tiles[i].type, shapes[s][0], shapes[s][1], .equal_pairs = true,
+                                                        .dense = tiles[i].dense},
+                                  tokens[t]);
     for (int64_t t = 1; t <= 32; t *= 32) {
-        bench_product(b, DTYPE_PTQ1_0, true, 2048, 2048, t);
-        bench_product(b, DTYPE_Q1_0, true, 2048, 2048, t);
+        bench_product(b, &(struct matrix_wish){DTYPE_PTQ1_0, 2048, 2048, .equal_pairs = true, .f32 = true}, t);
+        bench_product(b, &(struct matrix_wish){DTYPE_Q1_0, 2048, 2048, .equal_pairs = true, .f32 = true}, t);
     }
     for (size_t i = 0; i < sizeof dense / sizeof dense[0]; i++)
         for (int64_t t = 1; t <= 48; t += 47)
-            bench_product(b, dense[i], false, 2048, 2048, t);
+            bench_product(b, &(struct matrix_wish){dense[i], 2048, 2048, .equal_pairs = true}, t);
 }
 
 // ---- Filling --------------------------------------------------------------------------------------------------------
@@ -230,9 +237,12 @@ static void bench_products(struct bench *b)
 static void bench_fill(struct bench *b)
 {
     enum { ROWS = 2048, COLUMNS = 2048 };
-    for (enum dtype type = 0; type < DTYPE_COUNT; type++) {
-        if (dtype_info(type)->kind == DTYPE_DENSE) continue;
-        struct test_matrix m = matrix_open(&b->check, type, ROWS, COLUMNS, FILL_NORMAL, false, true, false);
+    for (int choice = 0; choice < 2 * DTYPE_COUNT; choice++) {
+        const enum dtype type = (enum dtype)(choice / 2);
+        const bool dense = choice % 2 == 1;
+        if (dtype_info(type)->kind == DTYPE_DENSE || (dense && dtype_info(type)->kind != DTYPE_TERNARY)) continue;
+        struct test_matrix m =
+            matrix_open(&b->check, &(struct matrix_wish){type, ROWS, COLUMNS, .equal_pairs = true, .dense = dense});
         double times[MAX_REPEATS];
         int n = 0;
         for (double end = now() + b->seconds; n < 3 || (n < MAX_REPEATS && now() < end); n++) {
@@ -241,7 +251,7 @@ static void bench_fill(struct bench *b)
                 tile_fill(&m.tensor, &m.matrix, i, b->memory);
             times[n] = now() - start;
         }
-        printf("tile_fill %-8s %6.2f G weights/s\n", dtype_info(type)->name,
+        printf("tile_fill %-20s %6.2f G weights/s\n", matrix_name(&m.matrix),
                (double)ROWS * COLUMNS / median(times, n) / 1e9);
         matrix_close(&m);
     }

@@ -85,6 +85,11 @@ static void multiply_pieces(struct check *check, const struct multiply *job)
     }
 }
 
+struct product_kind {
+    enum dtype type;
+    bool f32, dense;
+};
+
 enum { SPARE_COLUMNS = 3 }; // of out, that no kernel may touch
 
 static void check_product(struct check *check, const struct test_matrix *m, int64_t n_tokens, enum fill fill,
@@ -100,8 +105,8 @@ static void check_product(struct check *check, const struct test_matrix *m, int6
     multiply_range(check->reference, &job, 0, w->n_tiles, 0, n_tokens);
     job.out = got.data;
     char what[128];
-    snprintf(what, sizeof what, "%s, form %d, %lld x %lld, group %lld, %lld tokens, %s%s", dtype_info(w->type)->name,
-             (int)w->form, (long long)w->rows, (long long)w->columns, (long long)w->group, (long long)n_tokens,
+    snprintf(what, sizeof what, "%s, form %d, %lld x %lld, group %lld, %lld tokens, %s%s", matrix_name(w), (int)w->form,
+             (long long)w->rows, (long long)w->columns, (long long)w->group, (long long)n_tokens,
              check_fill_names[fill], extreme ? ", extreme" : "");
     inputs_build_tables(&in, check->table, w);
     multiply_pieces(check, &job);
@@ -129,15 +134,44 @@ static enum fill random_fill(struct check *check)
     return check_random(check) % 2 ? FILL_NORMAL : (enum fill)check_range(check, 0, FILL_INFINITE - 1);
 }
 
-static void check_shape(struct check *check, enum dtype type, int shape, bool f32)
+// Equal bits from loose and dense tiles, as the reference has them.
+static void check_layouts(struct check *check, const struct test_matrix *m, int64_t n_tokens)
+{
+    struct test_matrix loose = matrix_again(check, m, (struct tile_options){.f32 = m->matrix.form == ACTIVATION_F32});
+    loose.matrix.scale = m->matrix.scale;
+    struct inputs in = inputs_open(check, &m->matrix, n_tokens, FILL_NORMAL, false);
+    const int64_t rows = m->matrix.rows, n = n_tokens * rows;
+    struct guard got = guard_open(n * 4), wanted = guard_open(n * 4);
+    multiply_range(check->reference, &(struct multiply){&m->matrix, &in.x, got.data, rows}, 0, m->matrix.n_tiles, 0,
+                   n_tokens);
+    multiply_range(check->reference, &(struct multiply){&loose.matrix, &in.x, wanted.data, rows}, 0,
+                   loose.matrix.n_tiles, 0, n_tokens);
+    check_true(check, m->matrix.kind == MATRIX_PACKED_TRITS && loose.matrix.kind == MATRIX_TRITS, "kinds");
+    check_floats(check, got.data, wanted.data, n, "%lld x %lld, dense and loose tiles", (long long)rows,
+                 (long long)m->matrix.columns);
+    guard_close(&got);
+    guard_close(&wanted);
+    inputs_close(&in);
+    matrix_close_again(&loose);
+}
+
+static void check_shape(struct check *check, const struct product_kind *kind, int shape)
 {
     const struct shape *s = &shapes[shape];
-    if (dtype_row_bytes(type, (uint64_t)s->columns) == 0) return;
+    if (dtype_row_bytes(kind->type, (uint64_t)s->columns) == 0) return;
     for (int i = 0; i < N_TOKEN_COUNTS; i++) {
         if (!wants_case(check, shape, i)) continue;
         bool extreme = check_random(check) % 4 == 0;
-        struct test_matrix m = matrix_open(check, type, s->rows, s->columns, random_fill(check), extreme, false, f32);
+        struct matrix_wish wish = {.type = kind->type,
+                                   .rows = s->rows,
+                                   .columns = s->columns,
+                                   .scales = random_fill(check),
+                                   .extreme = extreme,
+                                   .f32 = kind->f32,
+                                   .dense = kind->dense};
+        struct test_matrix m = matrix_open(check, &wish);
         if (check_random(check) % 4 == 0) m.matrix.scale = 0.3f;
+        if (kind->dense && token_counts[i] <= 3) check_layouts(check, &m, token_counts[i]);
         check_product(check, &m, token_counts[i], random_fill(check), extreme);
         matrix_close(&m);
     }
@@ -149,11 +183,14 @@ void check_multiply(struct check *check, const char *only)
                                        DTYPE_Q4_0,  DTYPE_Q4_1,     DTYPE_Q8_0, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K};
     if (!check_wanted(only, "multiply")) return;
     check_begin(check, "multiply");
+    for (int shape = 0; shape < N_SHAPES; shape++)
+        for (int f32 = 0; f32 < 2; f32++)
+            check_shape(check, &(struct product_kind){DTYPE_PTQ1_0, f32 == 1, true}, shape);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         for (int shape = 0; shape < N_SHAPES; shape++) {
-            check_shape(check, types[i], shape, true);
+            check_shape(check, &(struct product_kind){types[i], true, false}, shape);
             bool has_int8 = dtype_info(types[i])->kind != DTYPE_DENSE || types[i] == DTYPE_Q8_0 ||
                             types[i] == DTYPE_Q4_0 || types[i] == DTYPE_Q4_1;
-            if (has_int8) check_shape(check, types[i], shape, false);
+            if (has_int8) check_shape(check, &(struct product_kind){types[i], false, false}, shape);
         }
 }

@@ -66,41 +66,67 @@ static void fill_halves(struct check *check, const struct tensor *tensor, enum f
         }
 }
 
-struct test_matrix matrix_open(struct check *check, enum dtype type, int64_t rows, int64_t columns, enum fill scales,
-                               bool extreme, bool equal_pairs, bool f32)
+static void fill_data(struct check *check, const struct tensor *tensor, const struct matrix_wish *wish, uint8_t *data)
 {
-    const struct dtype_info *info = dtype_info(type);
-    struct test_matrix m = {.tensor = {.name = "test",
-                                       .type = type,
-                                       .n_dims = 2,
-                                       .dims = {(uint64_t)columns, (uint64_t)rows, 1, 1},
-                                       .rows = (uint64_t)rows,
-                                       .row_bytes = dtype_row_bytes(type, (uint64_t)columns)}};
-    m.tensor.bytes = m.tensor.rows * m.tensor.row_bytes + info->tail_bytes;
-    m.file = guard_open((int64_t)m.tensor.bytes);
-    uint8_t *data = m.file.data;
-    m.tensor.data = data;
-    if (extreme)
-        memset(data, 0xff, m.tensor.bytes);
+    const enum dtype type = wish->type;
+    if (wish->extreme)
+        memset(data, 0xff, tensor->bytes);
     else
-        check_bytes(check, data, (int64_t)m.tensor.bytes);
-    if (type == DTYPE_F32 || type == DTYPE_BF16) fill_floats(check, type, scales, data, rows * columns);
-    fill_halves(check, &m.tensor, scales, equal_pairs, data);
+        check_bytes(check, data, (int64_t)tensor->bytes);
+    if (type == DTYPE_F32 || type == DTYPE_BF16)
+        fill_floats(check, type, wish->scales, data, wish->rows * wish->columns);
+    if (type == DTYPE_I2_S || wish->dense) remove_code_3(data, (int64_t)(tensor->rows * tensor->row_bytes));
+    fill_halves(check, tensor, wish->scales, wish->equal_pairs, data);
     if (type == DTYPE_I2_S) {
-        float scale = equal_pairs ? 0.375f : 0.1f; // exact in a half, or not
-        remove_code_3(data, (int64_t)(m.tensor.rows * m.tensor.row_bytes));
-        memcpy(data + m.tensor.rows * m.tensor.row_bytes, &scale, sizeof scale);
+        float scale = wish->equal_pairs ? 0.375f : 0.1f; // exact in a half, or not
+        memcpy(data + tensor->rows * tensor->row_bytes, &scale, sizeof scale);
     }
-    if (tile_plan(&m.tensor, false, f32, &m.matrix) != TERN_OK) {
-        printf("kernel/check: no plan for %s: %s\n", info->name, status_message());
+}
+
+struct test_matrix matrix_again(const struct check *check, const struct test_matrix *m, struct tile_options options)
+{
+    struct test_matrix again = {.tensor = m->tensor};
+    if (tile_plan(&again.tensor, options, &again.matrix) != TERN_OK) {
+        printf("kernel/check: no plan for %s: %s\n", dtype_info(m->tensor.type)->name, status_message());
         exit(2);
     }
-    if (check->pairs) tile_pair(&m.matrix);
-    m.tiles = guard_open((int64_t)tile_matrix_bytes(&m.matrix));
-    m.matrix.data = m.matrix.kind == MATRIX_DENSE ? data : m.tiles.data;
-    for (int64_t i = 0; m.matrix.kind != MATRIX_DENSE && i < m.matrix.n_tiles; i++)
-        tile_fill(&m.tensor, &m.matrix, i, m.tiles.data);
+    if (check->pairs) tile_pair(&again.matrix);
+    again.tiles = guard_open((int64_t)tile_matrix_bytes(&again.matrix));
+    again.matrix.data = again.matrix.kind == MATRIX_DENSE ? m->tensor.data : again.tiles.data;
+    for (int64_t i = 0; again.matrix.kind != MATRIX_DENSE && i < again.matrix.n_tiles; i++)
+        tile_fill(&again.tensor, &again.matrix, i, again.tiles.data);
+    return again;
+}
+
+void matrix_close_again(struct test_matrix *m)
+{
+    guard_close(&m->tiles);
+}
+
+struct test_matrix matrix_open(struct check *check, const struct matrix_wish *wish)
+{
+    const struct dtype_info *info = dtype_info(wish->type);
+    struct test_matrix m = {.tensor = {.name = "test",
+                                       .type = wish->type,
+                                       .n_dims = 2,
+                                       .dims = {(uint64_t)wish->columns, (uint64_t)wish->rows, 1, 1},
+                                       .rows = (uint64_t)wish->rows,
+                                       .row_bytes = dtype_row_bytes(wish->type, (uint64_t)wish->columns)}};
+    m.tensor.bytes = m.tensor.rows * m.tensor.row_bytes + info->tail_bytes;
+    struct guard file = guard_open((int64_t)m.tensor.bytes);
+    fill_data(check, &m.tensor, wish, file.data);
+    m.tensor.data = file.data;
+    m = matrix_again(check, &m, (struct tile_options){.f32 = wish->f32, .dense = wish->dense});
+    m.file = file;
     return m;
+}
+
+const char *matrix_name(const struct matrix *w)
+{
+    static char name[64];
+    snprintf(name, sizeof name, "%s%s", dtype_info(w->type)->name,
+             w->kind == MATRIX_PACKED_TRITS ? ", dense tiles" : "");
+    return name;
 }
 
 void matrix_close(struct test_matrix *m)

@@ -10,9 +10,8 @@ static void dotprod_tile(const struct tile_step *step, int64_t n)
 static void dotprod_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token,
                              int64_t token_end, void *scratch)
 {
-    (void)scratch;
-    static const struct neon_products products = {dotprod_tile, multiply_row_group32};
-    neon_multiply_by(job, &(struct tile_span){tile, tile_end, token, token_end}, &products);
+    static const struct neon_products products = {dotprod_tile, multiply_row_group32, dotprod_multiply};
+    neon_multiply_by(job, &(struct tile_span){tile, tile_end, token, token_end}, scratch, &products);
 }
 
 const struct kernels kernel_dotprod = {

@@ -6,6 +6,7 @@
 #include "kernel/arithmetic.h"
 #include "kernel/arm/neon.h"
 #include "kernel/kv_block.h"
+#include "kernel/packed.h"
 #include "kernel/tables.h"
 
 // Sums of four neighbouring products; two of them (2 * 128 * 127) still fit in 16 bits.
@@ -308,8 +309,21 @@ static void multiply_row_f32(const struct multiply *job, int64_t row, int64_t to
         job->out[(token + t) * job->out_stride + row] = tree16(lanes[t]) * w->scale;
 }
 
-void neon_multiply_by(const struct multiply *job, const struct tile_span *span, const struct neon_products *products)
+int64_t neon_scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens)
 {
+    if (w->kind != MATRIX_PACKED_TRITS) return 0;
+    const struct packed_table table = {false, reference_scratch_bytes, NULL};
+    return packed_scratch_bytes(&table, w, n_tiles, n_tokens);
+}
+
+void neon_multiply_by(const struct multiply *job, const struct tile_span *span, void *scratch,
+                      const struct neon_products *products)
+{
+    if (job->w->kind == MATRIX_PACKED_TRITS) {
+        const struct packed_table table = {false, reference_scratch_bytes, products->multiply};
+        packed_multiply(&table, job, span->tile, span->tile_end, span->token, span->token_end, scratch);
+        return;
+    }
     bool dense = job->w->kind == MATRIX_DENSE;
     for (int64_t i = span->tile; i < span->tile_end; i++) {
         int64_t row_end = min_i64((i + 1) * TILE_ROWS, job->w->rows);
@@ -325,9 +339,8 @@ void neon_multiply_by(const struct multiply *job, const struct tile_span *span, 
 static void neon_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
                           void *scratch)
 {
-    (void)scratch;
-    static const struct neon_products products = {neon_tile_int8, multiply_row_group32};
-    neon_multiply_by(job, &(struct tile_span){tile, tile_end, token, token_end}, &products);
+    static const struct neon_products products = {neon_tile_int8, multiply_row_group32, neon_multiply};
+    neon_multiply_by(job, &(struct tile_span){tile, tile_end, token, token_end}, scratch, &products);
 }
 
 // ---- Elementwise

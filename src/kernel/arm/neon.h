@@ -54,6 +54,9 @@ struct neon_products {
     void (*tile_int8)(const struct tile_step *step, int64_t n);
     // One row of a dense matrix of form ACTIVATION_GROUP32 with up to TOKEN_BLOCK tokens.
     void (*row_group32)(const struct multiply *job, int64_t row, int64_t token, int64_t n);
+    // The table's own multiply: it takes dense tiles again, once they are loose.
+    void (*multiply)(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
+                     void *scratch);
 };
 
 struct tile_span {
@@ -61,7 +64,9 @@ struct tile_span {
 };
 
 // kernel.h's multiply with these products; all others are neon.c's own.
-void neon_multiply_by(const struct multiply *job, const struct tile_span *span, const struct neon_products *products);
+void neon_multiply_by(const struct multiply *job, const struct tile_span *span, void *scratch,
+                      const struct neon_products *products);
+int64_t neon_scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens);
 
 void neon_quantise(const float *x, int64_t n, int64_t group, int8_t *q, float *scale);
 void neon_rms_norm(const float *x, const float *weight, int64_t n, float eps, float *out);
@@ -80,7 +85,7 @@ void neon_attend(const struct attention_block *block, void *scratch);
     .table_build = reference_table_build,       \
     .few_tokens = TOKEN_BLOCK,                  \
     .token_tile = 32,                           \
-    .scratch_bytes = reference_scratch_bytes,   \
+    .scratch_bytes = neon_scratch_bytes,        \
     .rms_norm = neon_rms_norm,                  \
     .add = neon_add,                            \
     .silu_gate = neon_silu_gate,                \

@@ -1,5 +1,6 @@
 // The AVX2 table (with FMA and F16C): the same bits as reference.c. Elements that fill no vector go through the
 // reference's own functions or through the same scalar steps.
+#include "kernel/packed.h"
 #include "kernel/tables.h"
 #include "kernel/x86/avx2_attend.h"
 #include "kernel/x86/avx2_dense.h"
@@ -75,16 +76,25 @@ static void table_build(const struct matrix *w, int64_t n_tokens, const int8_t *
 }
 
 static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
+                     void *scratch);
+static int64_t scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens);
+
+static const struct packed_table packed_table = {false, scratch_bytes, multiply};
+
+static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
                      void *scratch)
 {
     if (job->w->kind == MATRIX_DENSE)
         dense_multiply(job, tile * TILE_ROWS, min_i64(tile_end * TILE_ROWS, job->w->rows), token, token_end, scratch);
+    else if (job->w->kind == MATRIX_PACKED_TRITS)
+        packed_multiply(&packed_table, job, tile, tile_end, token, token_end, scratch);
     else
         tiles_multiply(job, tile, tile_end, token, token_end, scratch);
 }
 
 static int64_t scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens)
 {
+    if (w->kind == MATRIX_PACKED_TRITS) return packed_scratch_bytes(&packed_table, w, n_tiles, n_tokens);
     int64_t bytes =
         w->kind == MATRIX_DENSE ? dense_scratch_bytes(w, n_tokens) : tiles_scratch_bytes(w, n_tiles, n_tokens);
     return (bytes + 63) / 64 * 64;

@@ -68,10 +68,10 @@ static void lookup_build_bits(const int8_t *q, int64_t columns, uint8_t *table)
 
 static void lookup_build(const struct matrix *w, const int8_t *q, uint8_t *table)
 {
-    if (w->kind == MATRIX_TRITS)
-        lookup_build_trits(q, w->columns, table);
-    else
+    if (w->kind == MATRIX_BITS)
         lookup_build_bits(q, w->columns, table);
+    else
+        lookup_build_trits(q, w->columns, table);
 }
 
 // Sums of 32 rows: rows 0 .. 7 and 16 .. 23 in low, 8 .. 15 and 24 .. 31 in high.

@@ -1,9 +1,11 @@
 // The AVX-512 table (F, BW, DQ, VL, VNNI): the same bits as reference.c. Elements that fill no vector go through the
 // same instructions under a mask.
+#include "kernel/packed.h"
 #include "kernel/tables.h"
 #include "kernel/x86/avx512_attend.h"
 #include "kernel/x86/avx512_dense.h"
 #include "kernel/x86/avx512_lookup.h"
+#include "kernel/x86/avx512_packed.h"
 #include "kernel/x86/avx512_tiles.h"
 
 #include <math.h>
@@ -50,6 +52,11 @@ static bool looks_up(const struct matrix *w, int64_t n_tokens)
     return w->kind == MATRIX_BITS && n_tokens == 1;
 }
 
+static bool takes_packed(const struct matrix *w)
+{
+    return w->kind == MATRIX_PACKED_TRITS && w->form != ACTIVATION_F32 && avx512_packed_runs();
+}
+
 static int64_t table_bytes(const struct matrix *w, int64_t n_tokens)
 {
     if (w->form == ACTIVATION_F32) return 0;
@@ -61,6 +68,8 @@ static void table_build(const struct matrix *w, int64_t n_tokens, const int8_t *
 {
     if (w->kind == MATRIX_DENSE)
         blocks_build(w, q, table);
+    else if (takes_packed(w))
+        avx512_packed_build(w, q, table);
     else if (looks_up(w, n_tokens))
         lookup_build(w, q, table);
     else
@@ -68,10 +77,20 @@ static void table_build(const struct matrix *w, int64_t n_tokens, const int8_t *
 }
 
 static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
+                     void *scratch);
+static int64_t scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens);
+
+static const struct packed_table packed_table = {true, scratch_bytes, multiply};
+
+static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
                      void *scratch)
 {
     if (job->w->kind == MATRIX_DENSE)
         dense_multiply(job, tile * TILE_ROWS, min_i64(tile_end * TILE_ROWS, job->w->rows), token, token_end, scratch);
+    else if (takes_packed(job->w))
+        avx512_packed_multiply(job, tile, tile_end, token, token_end);
+    else if (job->w->kind == MATRIX_PACKED_TRITS)
+        packed_multiply(&packed_table, job, tile, tile_end, token, token_end, scratch);
     else if (job->x->form == ACTIVATION_F32)
         exact_multiply(job, tile, tile_end, token, token_end);
     else if (looks_up(job->w, job->x->n_tokens))
@@ -82,7 +101,8 @@ static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end,
 
 static int64_t scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens)
 {
-    (void)n_tiles;
+    if (takes_packed(w)) return 0;
+    if (w->kind == MATRIX_PACKED_TRITS) return packed_scratch_bytes(&packed_table, w, n_tiles, n_tokens);
     return w->kind == MATRIX_DENSE ? dense_scratch_bytes(w, n_tokens) : tiles_scratch_bytes(w, n_tokens);
 }
 

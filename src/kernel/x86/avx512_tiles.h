@@ -62,10 +62,10 @@ SPECIALISE void dots_build_kind(const struct matrix *w, enum matrix_kind kind, c
 
 static void dots_build(const struct matrix *w, const int8_t *q, uint8_t *table)
 {
-    if (w->kind == MATRIX_TRITS)
-        dots_build_kind(w, MATRIX_TRITS, q, table);
-    else
+    if (w->kind == MATRIX_BITS)
         dots_build_kind(w, MATRIX_BITS, q, table);
+    else
+        dots_build_kind(w, MATRIX_TRITS, q, table);
 }
 
 // ---- Reading ahead

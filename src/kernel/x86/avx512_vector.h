@@ -18,7 +18,7 @@
 #endif
 
 // Tables begin at lines.
-static int64_t round_up(int64_t bytes)
+static inline int64_t round_up(int64_t bytes)
 {
     return (bytes + TILE_ALIGNMENT - 1) / TILE_ALIGNMENT * TILE_ALIGNMENT;
 }

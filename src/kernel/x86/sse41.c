@@ -4,6 +4,7 @@
 #include <smmintrin.h>
 
 #include "kernel/kv_block.h"
+#include "kernel/packed.h"
 #include "kernel/tables.h"
 #include "kernel/x86/sse41_vector.h"
 
@@ -70,7 +71,7 @@ static int64_t lookup_bytes(const struct matrix *w)
 // Sum i of the columns that a nibble stands for: two trits, four bits.
 static int nibble_sum(enum matrix_kind kind, const int8_t *q, int i)
 {
-    if (kind == MATRIX_TRITS) return ((i & 3) - 1) * q[0] + ((i >> 2) - 1) * q[1];
+    if (kind != MATRIX_BITS) return ((i & 3) - 1) * q[0] + ((i >> 2) - 1) * q[1];
     int sum = 0;
     for (int k = 0; k < 4; k++)
         sum += i >> k & 1 ? q[k] : -q[k];
@@ -264,10 +265,18 @@ static void table_build(const struct matrix *w, int64_t n_tokens, const int8_t *
 }
 
 static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
+                     void *scratch);
+static int64_t scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens);
+
+static const struct packed_table packed_table = {false, scratch_bytes, multiply};
+
+static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
                      void *scratch)
 {
     if (job->w->kind == MATRIX_DENSE)
         dense_multiply(job, tile * TILE_ROWS, min_i64(tile_end * TILE_ROWS, job->w->rows), token, token_end, scratch);
+    else if (job->w->kind == MATRIX_PACKED_TRITS)
+        packed_multiply(&packed_table, job, tile, tile_end, token, token_end, scratch);
     else if (job->w->form == ACTIVATION_F32)
         exact_multiply(job, tile, tile_end, token, token_end);
     else
@@ -276,7 +285,7 @@ static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end,
 
 static int64_t scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens)
 {
-    (void)n_tiles, (void)n_tokens;
+    if (w->kind == MATRIX_PACKED_TRITS) return packed_scratch_bytes(&packed_table, w, n_tiles, n_tokens);
     if (w->kind == MATRIX_DENSE) return w->columns * (int64_t)sizeof(float);
     return w->form == ACTIVATION_F32 ? 0 : lookup_bytes(w);
 }
