@@ -151,11 +151,11 @@ struct orders {
 static void order_task(void *context, int64_t index, int worker)
 {
     struct orders *orders = context;
-    const bool own = worker == 0 ? index < 50 : index >= 50;
+    const bool own = worker == 0 ? index < 50 : index >= 50 && index < 75; // the rest is taken, and taken back
     int64_t nothing = -1;
     if (own && index != orders->last[worker] + 1) atomic_store(&orders->wrong, true);
     if (own) orders->last[worker] = index;
-    if (!own) atomic_compare_exchange_strong(&orders->first_stolen, &nothing, index);
+    if (!own && worker == 0) atomic_compare_exchange_strong(&orders->first_stolen, &nothing, index);
     if (worker == 1) atomic_store(&orders->started, true);
     while (worker == 0 && !atomic_load(&orders->started))
         sched_yield(); // or it would soon have done everything
