@@ -210,25 +210,25 @@ static int nibble(const uint8_t *bytes, unsigned j)
     return j < 16 ? bytes[j] & 15 : bytes[j - 16] >> 4;
 }
 
-static void unpack_q4_0(const uint8_t *block, float out[32])
+static void part_q4_0(const uint8_t *block, struct codec_parts *out)
 {
-    float d = load_half(block);
     for (unsigned j = 0; j < 32; j++)
-        out[j] = d * (float)(nibble(block + 2, j) - 8);
+        out->code[j] = (int8_t)(nibble(block + 2, j) - 8);
+    out->step[0] = out->step[1] = load_half(block);
 }
 
-static void unpack_q4_1(const uint8_t *block, float out[32])
+static void part_q4_1(const uint8_t *block, struct codec_parts *out)
 {
-    float d = load_half(block), minimum = load_half(block + 2);
     for (unsigned j = 0; j < 32; j++)
-        out[j] = fmaf(d, (float)nibble(block + 4, j), minimum);
+        out->code[j] = (int8_t)nibble(block + 4, j);
+    out->step[0] = out->step[1] = load_half(block);
+    out->minimum[0] = load_half(block + 2);
 }
 
-static void unpack_q8_0(const uint8_t *block, float out[32])
+static void part_q8_0(const uint8_t *block, struct codec_parts *out)
 {
-    float d = load_half(block);
-    for (unsigned j = 0; j < 32; j++)
-        out[j] = d * (float)(int8_t)block[2 + j];
+    memcpy(out->code, block + 2, 32);
+    out->step[0] = out->step[1] = load_half(block);
 }
 
 // The 6-bit scale and minimum of sub-block b < 8, from Q4_K's and Q5_K's 12 bytes: those of the first four in the low
@@ -247,32 +247,69 @@ static void unpack_k_scales(const uint8_t s[12], unsigned b, unsigned *scale, un
 
 // Q4_K and Q5_K: d, minimum's d, 12 bytes of scales, [32 bytes of fifth bits: bit b is sub-block b's,] 128 bytes of
 // nibbles: bytes 32i.. hold sub-block 2i low and 2i + 1 high. `high_bits` is NULL for Q4_K.
-static void unpack_k_nibbles(const uint8_t *block, const uint8_t *high_bits, const uint8_t *nibbles, float out[K_BLOCK])
+static void part_k_nibbles(const uint8_t *block, const uint8_t *high_bits, const uint8_t *nibbles,
+                           struct codec_parts *out)
 {
     float d = load_half(block), d_minimum = load_half(block + 2);
     for (unsigned b = 0; b < K_BLOCK / K_SUBBLOCK; b++) {
         unsigned scale, minimum;
         unpack_k_scales(block + 4, b, &scale, &minimum);
-        float step = d * (float)scale, offset = -(d_minimum * (float)minimum);
+        out->step[2 * b] = out->step[2 * b + 1] = d * (float)scale;
+        out->minimum[b] = -(d_minimum * (float)minimum);
         for (unsigned j = 0; j < K_SUBBLOCK; j++) {
             int q = nibbles[b / 2 * K_SUBBLOCK + j] >> 4 * (b % 2) & 15;
             if (high_bits) q |= (high_bits[j] >> b & 1) << 4;
-            out[b * K_SUBBLOCK + j] = fmaf(step, (float)q, offset);
+            out->code[b * K_SUBBLOCK + j] = (int8_t)q;
         }
     }
 }
 
 // Two halves of 128: 64 bytes of low nibbles (quarters 0 and 1 low, 2 and 3 high), 32 bytes of upper bit pairs (quarter
 // k in bits 2k), a signed scale for every 16 elements; d at the end of the block.
-static void unpack_q6_k(const uint8_t *block, float out[K_BLOCK])
+static void part_q6_k(const uint8_t *block, struct codec_parts *out)
 {
     float d = load_half(block + 208);
+    for (unsigned i = 0; i < K_BLOCK / 16; i++)
+        out->step[i] = d * (float)(int8_t)block[192 + i];
     for (unsigned i = 0; i < K_BLOCK; i++) {
         unsigned half = i / 128, quarter = i / 32 % 4, j = i % 32;
         const uint8_t *low = block + 64 * half, *high = block + 128 + 32 * half;
         int q = (low[32 * (quarter % 2) + j] >> 4 * (quarter / 2) & 15) | (high[j] >> 2 * quarter & 3) << 4;
-        int scale = (int8_t)block[192 + i / 16];
-        out[i] = d * (float)scale * (float)(q - 32);
+        out->code[i] = (int8_t)(q - 32);
+    }
+}
+
+void codec_unpack_parts(enum dtype type, const uint8_t *block, struct codec_parts *out)
+{
+    switch (type) {
+    case DTYPE_Q4_0:
+        part_q4_0(block, out);
+        break;
+    case DTYPE_Q4_1:
+        part_q4_1(block, out);
+        break;
+    case DTYPE_Q8_0:
+        part_q8_0(block, out);
+        break;
+    case DTYPE_Q4_K:
+        part_k_nibbles(block, NULL, block + 16, out);
+        break;
+    case DTYPE_Q5_K:
+        part_k_nibbles(block, block + 16, block + 48, out);
+        break;
+    default: // Q6_K
+        part_q6_k(block, out);
+        break;
+    }
+}
+
+static void unpack_in_parts(enum dtype type, const uint8_t *block, float *out)
+{
+    struct codec_parts parts;
+    codec_unpack_parts(type, block, &parts);
+    for (unsigned i = 0; i < dtype_info(type)->block_elements; i++) {
+        float step = parts.step[i / 16], code = (float)parts.code[i];
+        out[i] = codec_has_minima(type) ? fmaf(step, code, parts.minimum[i / K_SUBBLOCK]) : step * code;
     }
 }
 
@@ -289,22 +326,12 @@ void codec_unpack_dense(enum dtype type, const uint8_t *block, float *out)
         *out = bfloat16_to_float(bytes_load_u16(block));
         break;
     case DTYPE_Q4_0:
-        unpack_q4_0(block, out);
-        break;
     case DTYPE_Q4_1:
-        unpack_q4_1(block, out);
-        break;
     case DTYPE_Q8_0:
-        unpack_q8_0(block, out);
-        break;
     case DTYPE_Q4_K:
-        unpack_k_nibbles(block, NULL, block + 16, out);
-        break;
     case DTYPE_Q5_K:
-        unpack_k_nibbles(block, block + 16, block + 48, out);
-        break;
     case DTYPE_Q6_K:
-        unpack_q6_k(block, out);
+        unpack_in_parts(type, block, out);
         break;
     default: // ternary and binary blocks have their own functions
         break;

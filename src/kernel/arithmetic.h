@@ -52,6 +52,17 @@ static inline int64_t min_i64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+// Types whose blocks are of 256 elements: eight blocks of 32 with a step each (Q6_K: two).
+static inline bool is_super(enum dtype type)
+{
+    return type == DTYPE_Q4_K || type == DTYPE_Q5_K || type == DTYPE_Q6_K;
+}
+
+static inline int super_bytes(enum dtype type)
+{
+    return type == DTYPE_Q4_K ? 144 : type == DTYPE_Q5_K ? 176 : 210;
+}
+
 // Columns of a loose tile that one chunk of 32 bytes holds; of a dense one, that its loose form does.
 static inline int64_t tile_chunk_columns(enum matrix_kind kind)
 {

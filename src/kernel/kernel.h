@@ -75,10 +75,12 @@ struct kernels {
     // Tiles, int8: dot = exact int32 sum over one group of (code - 1) * q, then groups in ascending order
     //     acc = fmaf((float)dot, w_scale * x_scale, acc), acc from 0; out = acc * w->scale.
     // Tiles, F32: s = 0; columns of the group ascending: s = fmaf((float)(code - 1), x, s); acc = fmaf(s, w_scale,
-    // acc). Q8_0, Q4_0, Q4_1 with GROUP32: 8 lanes; for each block ascending, lane j takes the exact int32 sum of
-    // elements
-    //     4j .. 4j+3: lane_j = fmaf((float)dot_j, d * x_scale, lane_j) (Q4_0: with q - 8); Q4_1 also has
-    //     m_sum = fmaf((float)sum_of_x_q_in_block, m * x_scale, m_sum). Then tree8(lanes) (+ m_sum for Q4_1).
+    //     acc).
+    // Dense, GROUP32 (codec_unpack_parts() says what codes, steps and minima are): 8 lanes; for each 32 columns
+    //     ascending, lane j takes the exact int32 sum of code * q over columns 4j .. 4j+3:
+    //     lane_j = fmaf((float)dot_j, step * x_scale, lane_j), with the step of those columns (one for all 32, but two
+    //     for Q6_K: lanes 0 .. 3 and 4 .. 7). Q4_1, Q4_K and Q5_K also have
+    //     m_sum = fmaf((float)sum_of_x_q, minimum * x_scale, m_sum). Then tree8(lanes) (+ m_sum where there is one).
     // Every other dense case: 16 lanes, lane (i mod 16) = fmaf(w_i, x_i, lane), i ascending, w_i the float that
     //     codec_unpack_row gives; then tree16.
     // tree16: l[i] += l[i + 8] for i < 8, then tree8; tree8: l[i] += l[i + 4], then + 2, then + 1.

@@ -107,41 +107,39 @@ static void tile_multiply(const struct multiply *job, int64_t tile, int64_t toke
 
 // ---- Dense matrices: one row at a time ------------------------------------------------------------------------------
 
-// The integers of a block that its scale multiplies: q - 8 for Q4_0. Layouts: format/codec.h.
-static void block_integers(enum dtype type, const uint8_t *block, int32_t w[32])
+// Columns 32 s .. 32 s + 31 of a block: a lane for every four.
+static void group32_lanes(const struct codec_parts *block, int64_t s, const int8_t *q, float x_scale, float lanes[8])
 {
-    if (type == DTYPE_Q8_0) {
-        for (int i = 0; i < 32; i++)
-            w[i] = (int8_t)block[2 + i];
-        return;
+    for (int j = 0; j < 8; j++) {
+        int32_t dot = 0;
+        for (int i = 4 * j; i < 4 * j + 4; i++)
+            dot += block->code[32 * s + i] * q[i];
+        lanes[j] = fmaf((float)dot, block->step[2 * s + j / 4] * x_scale, lanes[j]);
     }
-    const uint8_t *nibbles = block + (type == DTYPE_Q4_1 ? 4 : 2);
-    int32_t zero = type == DTYPE_Q4_0 ? 8 : 0;
-    for (int i = 0; i < 16; i++) {
-        w[i] = (nibbles[i] & 15) - zero;
-        w[i + 16] = (nibbles[i] >> 4) - zero;
-    }
+}
+
+static float group32_sum(const int8_t *q)
+{
+    int32_t sum = 0;
+    for (int i = 0; i < 32; i++)
+        sum += q[i];
+    return (float)sum;
 }
 
 static float dense_dot_group32(const struct matrix *w, const uint8_t *row, const int8_t *q, const float *scale)
 {
     const struct dtype_info *info = dtype_info(w->type);
+    const bool minima = codec_has_minima(w->type);
     float lanes[8] = {0}, minimum_sum = 0.0f;
-    for (int64_t b = 0; b < w->columns / 32; b++, row += info->block_bytes, q += 32) {
-        int32_t weights[32], x_sum = 0;
-        block_integers(w->type, row, weights);
-        float factor = load_half(row) * scale[b];
-        for (int j = 0; j < 8; j++) {
-            int32_t dot = 0;
-            for (int i = 4 * j; i < 4 * j + 4; i++) {
-                dot += weights[i] * q[i];
-                x_sum += q[i];
-            }
-            lanes[j] = fmaf((float)dot, factor, lanes[j]);
+    for (int64_t c = 0; c < w->columns; c += info->block_elements, row += info->block_bytes) {
+        struct codec_parts block;
+        codec_unpack_parts(w->type, row, &block);
+        for (int64_t s = 0; s < info->block_elements / 32; s++, q += 32, scale++) {
+            group32_lanes(&block, s, q, *scale, lanes);
+            if (minima) minimum_sum = fmaf(group32_sum(q), block.minimum[s] * *scale, minimum_sum);
         }
-        if (w->type == DTYPE_Q4_1) minimum_sum = fmaf((float)x_sum, load_half(row + 2) * scale[b], minimum_sum);
     }
-    return w->type == DTYPE_Q4_1 ? tree8(lanes) + minimum_sum : tree8(lanes);
+    return minima ? tree8(lanes) + minimum_sum : tree8(lanes);
 }
 
 static float dense_dot_f32(const struct matrix *w, int64_t row, const float *x)

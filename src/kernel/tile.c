@@ -120,7 +120,8 @@ static tern_status plan_tiles(const struct tensor *tensor, bool dense, struct ma
 
 static bool dense_takes_int8(enum dtype type)
 {
-    return type == DTYPE_Q8_0 || type == DTYPE_Q4_0 || type == DTYPE_Q4_1;
+    return type == DTYPE_Q8_0 || type == DTYPE_Q4_0 || type == DTYPE_Q4_1 || type == DTYPE_Q4_K || type == DTYPE_Q5_K ||
+           type == DTYPE_Q6_K;
 }
 
 tern_status tile_plan(const struct tensor *tensor, struct tile_options options, struct matrix *out)

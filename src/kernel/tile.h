@@ -48,7 +48,7 @@ enum {
 enum activation_form {
     ACTIVATION_F32,      // floats as they are
     ACTIVATION_GROUP128, // int8 with one scale for every 128 columns
-    ACTIVATION_GROUP32,  // int8 with one scale for every 32 columns: dense 32-element blocks
+    ACTIVATION_GROUP32,  // int8 with one scale for every 32 columns: dense blocks of integers
     ACTIVATION_TOKEN,    // int8 with one scale a row (BitNet), repeated for every 128 columns
     ACTIVATION_FORMS
 };

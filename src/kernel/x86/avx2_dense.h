@@ -4,7 +4,7 @@
 #define KERNEL_X86_AVX2_DENSE_H
 
 #include "format/codec.h"
-#include "kernel/x86/avx2_vector.h"
+#include "kernel/x86/avx2_super.h"
 
 enum { DENSE_ROWS = 4, DENSE_TOKENS = 4 }; // most that are at work at once; never both
 
@@ -15,7 +15,7 @@ SPECIALISE void dense_prefetch(const uint8_t *at, int64_t row_bytes)
     _mm_prefetch((const char *)at + DENSE_ROWS * row_bytes, _MM_HINT_T0);
 }
 
-// ---- int8: Q8_0, Q4_0, Q4_1
+// ---- int8: Q8_0, Q4_0, Q4_1, and blocks of Q4_K, Q5_K, Q6_K
 // ---------------------------------------------------------------------------------------------
 
 enum { INT8_BLOCK = 32 };
@@ -36,15 +36,15 @@ SPECIALISE __m256i int8_weights(enum dtype type, const uint8_t *block)
 }
 
 // Lane j: the sum of products of elements 4j .. 4j + 3. |w| <= 128 as an unsigned byte, |q| <= 127: two products fit
-// int16.
+// int16. Types with minima have no negative weights.
 SPECIALISE __m256 int8_dots(enum dtype type, __m256i w, __m256i q)
 {
-    __m256i pairs = type == DTYPE_Q4_1 ? _mm256_maddubs_epi16(w, q)
-                                       : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w));
+    __m256i pairs = codec_has_minima(type) ? _mm256_maddubs_epi16(w, q)
+                                           : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w));
     return _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-// Sums of each block's activations, for Q4_1's minima: sums[n_tokens][columns / 32].
+// Sums of each block's activations, for minima: sums[n_tokens][columns / 32].
 static void int8_sums(const struct activations *x, int64_t token, int64_t token_end, float *sums)
 {
     const int8_t *q = x->q + token * x->columns, *end = x->q + token_end * x->columns;
@@ -58,41 +58,66 @@ static void int8_sums(const struct activations *x, int64_t token, int64_t token_
     }
 }
 
+struct int8_block {
+    const uint8_t *place; // about where it lies
+    __m256i weights;
+    __m256 step;
+    float minimum; // 0 if the type has none
+};
+
+// Block b of a row. steps: of the super-block, which its first block writes.
+SPECIALISE struct int8_block int8_block(enum dtype type, const uint8_t *row, int64_t b, float steps[SUPER_STEPS])
+{
+    struct int8_block block = {.minimum = 0.0f};
+    if (!is_super(type)) {
+        block.place = row + b * int8_block_bytes(type);
+        block.weights = int8_weights(type, block.place);
+        block.step = broadcast_half(block.place);
+        if (type == DTYPE_Q4_1) block.minimum = load_one_half(block.place + 2);
+        return block;
+    }
+    const int s = (int)(b % SUPER_BLOCKS);
+    const uint8_t *super = row + b / SUPER_BLOCKS * super_bytes(type);
+    if (s == 0) super_steps(type, super, steps);
+    block.place = super + s * super_bytes(type) / SUPER_BLOCKS;
+    block.weights = block_codes(type, super, s);
+    block.step = block_steps(type, steps, s);
+    if (codec_has_minima(type)) block.minimum = steps[SUPER_BLOCKS + s];
+    return block;
+}
+
 // n_rows rows and n_tokens tokens; sums: int8_sums of the first token.
 SPECIALISE void int8_rows(const struct multiply *job, enum dtype type, int64_t row, int64_t token, const float *sums,
                           int n_rows, int n_tokens)
 {
     const struct matrix *w = job->w;
     const struct activations *x = job->x;
-    const uint8_t *block = w->data + row * w->row_bytes;
+    const uint8_t *data = w->data + row * w->row_bytes;
     const int8_t *q = x->q + token * x->columns;
     const float *x_scale = x->scale + token * x->n_scales;
     const int64_t n_blocks = w->columns / INT8_BLOCK;
     __m256 acc[DENSE_ROWS][DENSE_TOKENS];
-    float minimum[DENSE_ROWS][DENSE_TOKENS] = {{0}};
+    float minimum[DENSE_ROWS][DENSE_TOKENS] = {{0}}, steps[DENSE_ROWS][SUPER_STEPS];
     foreach (r, n_rows)
         foreach (t, n_tokens)
             acc[r][t] = _mm256_setzero_ps();
-    for (int64_t b = 0; b < n_blocks; b++, block += int8_block_bytes(type)) {
+    for (int64_t b = 0; b < n_blocks; b++) {
         foreach (r, n_rows) {
-            const uint8_t *at = block + r * w->row_bytes;
-            __m256i weights = int8_weights(type, at);
-            dense_prefetch(at, w->row_bytes);
-            __m256 d = broadcast_half(at);
+            const struct int8_block block = int8_block(type, data + r * w->row_bytes, b, steps[r]);
+            dense_prefetch(block.place, w->row_bytes);
             foreach (t, n_tokens) {
                 float scale = x_scale[t * x->n_scales + b];
-                __m256 dots = int8_dots(type, weights, load_256(q + t * x->columns + b * INT8_BLOCK));
-                acc[r][t] = _mm256_fmadd_ps(dots, _mm256_mul_ps(d, _mm256_set1_ps(scale)), acc[r][t]);
-                if (type == DTYPE_Q4_1)
-                    minimum[r][t] =
-                        __builtin_fmaf(sums[t * n_blocks + b], load_one_half(at + 2) * scale, minimum[r][t]);
+                __m256 dots = int8_dots(type, block.weights, load_256(q + t * x->columns + b * INT8_BLOCK));
+                acc[r][t] = _mm256_fmadd_ps(dots, _mm256_mul_ps(block.step, _mm256_set1_ps(scale)), acc[r][t]);
+                if (codec_has_minima(type))
+                    minimum[r][t] = __builtin_fmaf(sums[t * n_blocks + b], block.minimum * scale, minimum[r][t]);
             }
         }
     }
     for (int r = 0; r < n_rows; r++)
         for (int t = 0; t < n_tokens; t++) {
             float dot = vector_tree8(acc[r][t]);
-            if (type == DTYPE_Q4_1) dot += minimum[r][t];
+            if (codec_has_minima(type)) dot += minimum[r][t];
             job->out[(token + t) * job->out_stride + row + r] = dot * w->scale;
         }
 }
@@ -192,83 +217,6 @@ SPECIALISE void float_range(const struct multiply *job, enum dtype type, const u
 // ---- Unpacking
 // ------------------------------------------------------------------------------------------------------------
 
-// Eight bytes, unsigned, as floats.
-SPECIALISE __m256 bytes_to_floats(__m128i bytes)
-{
-    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
-}
-
-// Stores 16 unsigned bytes as fmaf(step, q, offset).
-SPECIALISE void store_scaled(__m128i q, __m256 step, __m256 offset, float *out)
-{
-    _mm256_storeu_ps(out, _mm256_fmadd_ps(step, bytes_to_floats(q), offset));
-    _mm256_storeu_ps(out + 8, _mm256_fmadd_ps(step, bytes_to_floats(_mm_srli_si128(q, 8)), offset));
-}
-
-// The eight 6-bit scales and minima of Q4_K and Q5_K (format/codec.c): scales in bytes 0 .. 7, minima in 8 .. 15.
-SPECIALISE void k_scales(const uint8_t *packed, uint8_t scales[16])
-{
-    uint32_t a, b, c, words[4];
-    memcpy(&a, packed, 4);
-    memcpy(&b, packed + 4, 4);
-    memcpy(&c, packed + 8, 4);
-    words[0] = a & 0x3f3f3f3fu;
-    words[1] = (c & 0x0f0f0f0fu) | (a >> 2 & 0x30303030u);
-    words[2] = b & 0x3f3f3f3fu;
-    words[3] = (c >> 4 & 0x0f0f0f0fu) | (b >> 2 & 0x30303030u);
-    memcpy(scales, words, sizeof words);
-}
-
-// 32 elements from the low (shift 0) or high (4) nibbles of 32 bytes, with a fifth bit from bits `bit` of the 32 bytes
-// at high unless that is NULL.
-SPECIALISE void unpack_k_subblock(const uint8_t *nibbles, int shift, const uint8_t *high, int bit, __m256 step,
-                                  __m256 offset, float *out)
-{
-    foreach (i, 2) {
-        __m128i q = _mm_and_si128(_mm_srli_epi16(load_128(nibbles + 16 * i), shift), _mm_set1_epi8(15));
-        if (high != NULL) {
-            __m128i fifth = _mm_and_si128(_mm_srli_epi16(load_128(high + 16 * i), bit), _mm_set1_epi8(1));
-            q = _mm_or_si128(q, _mm_slli_epi16(fifth, 4));
-        }
-        store_scaled(q, step, offset, out + 16 * i);
-    }
-}
-
-// Q4_K and Q5_K: sub-blocks 2i and 2i + 1 of 32 lie in the low and the high nibbles of 32 bytes; high: the fifth bits,
-// NULL for Q4_K.
-SPECIALISE void unpack_k_nibbles(const uint8_t *block, const uint8_t *high, const uint8_t *nibbles, float *out)
-{
-    uint8_t scales[16];
-    float steps[8], offsets[8];
-    k_scales(block + 4, scales);
-    __m256 d = _mm256_set1_ps(load_one_half(block)), d_minimum = _mm256_set1_ps(-load_one_half(block + 2));
-    _mm256_storeu_ps(steps, _mm256_mul_ps(d, bytes_to_floats(load_128(scales))));
-    _mm256_storeu_ps(offsets, _mm256_mul_ps(d_minimum, bytes_to_floats(_mm_srli_si128(load_128(scales), 8))));
-    foreach (s, 8)
-        unpack_k_subblock(nibbles + s / 2 * 32, 4 * (s % 2), high, s, _mm256_set1_ps(steps[s]),
-                          _mm256_set1_ps(offsets[s]), out + 32 * s);
-}
-
-// Q6_K: two halves of 128; quarter k of a half has its low nibbles in bytes 32 (k mod 2) .., low or high, and its upper
-// two bits in bits 2k of the half's 32 bytes.
-static void unpack_q6_k(const uint8_t *block, float *out)
-{
-    float d = load_one_half(block + 208);
-    foreach (i, 16) {
-        const int half = i / 8, quarter = i / 2 % 4, j = i % 2 * 16;
-        __m128i low = _mm_srli_epi16(load_128(block + 64 * half + 32 * (quarter % 2) + j), 4 * (quarter / 2));
-        __m128i high = _mm_srli_epi16(load_128(block + 128 + 32 * half + j), 2 * quarter);
-        __m128i q = _mm_or_si128(_mm_and_si128(low, _mm_set1_epi8(15)),
-                                 _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4));
-        q = _mm_sub_epi8(q, _mm_set1_epi8(32));
-        const __m256 step = _mm256_set1_ps(d * (float)(int8_t)block[192 + i]);
-        __m256 first = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q));
-        __m256 second = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(q, 8)));
-        _mm256_storeu_ps(out + 16 * i, _mm256_mul_ps(step, first));
-        _mm256_storeu_ps(out + 16 * i + 8, _mm256_mul_ps(step, second));
-    }
-}
-
 // A row as floats, the same that codec_unpack_row gives.
 static void dense_row(const struct matrix *w, int64_t row, float *out)
 {
@@ -278,11 +226,11 @@ static void dense_row(const struct matrix *w, int64_t row, float *out)
         for (uint32_t i = 0; i < info->block_bytes; i += 64)
             dense_prefetch(block + i, w->row_bytes);
         if (w->type == DTYPE_Q4_K)
-            unpack_k_nibbles(block, NULL, block + 16, out + c);
+            unpack_super(DTYPE_Q4_K, block, out + c);
         else if (w->type == DTYPE_Q5_K)
-            unpack_k_nibbles(block, block + 16, block + 48, out + c);
+            unpack_super(DTYPE_Q5_K, block, out + c);
         else if (w->type == DTYPE_Q6_K)
-            unpack_q6_k(block, out + c);
+            unpack_super(DTYPE_Q6_K, block, out + c);
         else
             codec_unpack_dense(w->type, block, out + c);
     }
@@ -312,7 +260,7 @@ static bool dense_is_float(enum dtype type)
 static int64_t dense_scratch_bytes(const struct matrix *w, int64_t n_tokens)
 {
     if (w->form != ACTIVATION_F32)
-        return w->type == DTYPE_Q4_1 ? w->columns / INT8_BLOCK * n_tokens * (int64_t)sizeof(float) : 0;
+        return codec_has_minima(w->type) ? w->columns / INT8_BLOCK * n_tokens * (int64_t)sizeof(float) : 0;
     return dense_is_float(w->type) ? 0 : w->columns * DENSE_ROWS * (int64_t)sizeof(float);
 }
 
@@ -328,6 +276,7 @@ SPECIALISE void float_matrix(const struct multiply *job, enum dtype type, int64_
 static void int8_matrix(const struct multiply *job, int64_t row, int64_t row_end, int64_t token, int64_t token_end,
                         float *scratch)
 {
+    if (codec_has_minima(job->w->type)) int8_sums(job->x, token, token_end, scratch);
     switch (job->w->type) {
     case DTYPE_Q8_0:
         int8_range(job, DTYPE_Q8_0, row, row_end, token, token_end, scratch);
@@ -335,9 +284,17 @@ static void int8_matrix(const struct multiply *job, int64_t row, int64_t row_end
     case DTYPE_Q4_0:
         int8_range(job, DTYPE_Q4_0, row, row_end, token, token_end, scratch);
         break;
-    default: // Q4_1
-        int8_sums(job->x, token, token_end, scratch);
+    case DTYPE_Q4_1:
         int8_range(job, DTYPE_Q4_1, row, row_end, token, token_end, scratch);
+        break;
+    case DTYPE_Q4_K:
+        int8_range(job, DTYPE_Q4_K, row, row_end, token, token_end, scratch);
+        break;
+    case DTYPE_Q5_K:
+        int8_range(job, DTYPE_Q5_K, row, row_end, token, token_end, scratch);
+        break;
+    default: // Q6_K
+        int8_range(job, DTYPE_Q6_K, row, row_end, token, token_end, scratch);
         break;
     }
 }

@@ -243,7 +243,7 @@ SPECIALISE void prefetch_rows(const uint8_t *ahead, int bytes)
 {
     UNROLL()
     for (int i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
+        _mm_prefetch((const char *)ahead + i, _MM_HINT_T0);
 }
 
 SPECIALISE void stream_columns(enum dtype type, const uint8_t *const rows[STREAM_ROWS], const float *x, int64_t stride,

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <smmintrin.h>
 
+#include "format/codec.h"
 #include "kernel/kv_block.h"
 #include "kernel/packed.h"
 #include "kernel/tables.h"
@@ -182,7 +183,7 @@ static void exact_multiply(const struct multiply *job, int64_t tile, int64_t til
 
 enum { BLOCK = 32 };
 
-// 16 weights of a block, from element 16 * half on.
+// 16 weights of a block of 32, from element 16 * half on.
 SPECIALISE __m128i block_weights(enum dtype type, const uint8_t *block, int half)
 {
     if (type == DTYPE_Q8_0) return load_128(block + 2 + 16 * half);
@@ -219,6 +220,35 @@ static float dot_blocks(const struct matrix *w, const uint8_t *block, const int8
     return w->type == DTYPE_Q4_1 ? tree8(l) + minimum : tree8(l);
 }
 
+// The same with super-blocks, whose codes are unpacked in plain C.
+static float dot_supers(const struct matrix *w, const uint8_t *super, const int8_t *q, const float *scale)
+{
+    __m128 lanes[2] = {_mm_setzero_ps(), _mm_setzero_ps()};
+    const bool minima = codec_has_minima(w->type);
+    float l[8], minimum = 0.0f;
+    struct codec_parts parts;
+    for (int64_t c = 0; c < w->columns; c += BLOCK, q += BLOCK, scale++) {
+        const int64_t i = c % CODEC_MAX_BLOCK;
+        if (i == 0) codec_unpack_parts(w->type, super + c / CODEC_MAX_BLOCK * super_bytes(w->type), &parts);
+        __m128i x_sum = _mm_setzero_si128();
+        for (int half = 0; half < 2; half++) {
+            __m128i x = load_128(q + 16 * half), dot = dot_by_four(load_128(parts.code + i + 16 * half), x);
+            const __m128 factor = _mm_set1_ps(parts.step[i / 16 + half] * *scale);
+            lanes[half] = fused(_mm_cvtepi32_ps(dot), factor, lanes[half]);
+            x_sum = _mm_add_epi32(x_sum, dot_by_four(_mm_set1_epi8(1), x));
+        }
+        if (minima) minimum = fmaf((float)sum_lanes(x_sum), parts.minimum[i / BLOCK] * *scale, minimum);
+    }
+    _mm_storeu_ps(l, lanes[0]);
+    _mm_storeu_ps(l + 4, lanes[1]);
+    return minima ? tree8(l) + minimum : tree8(l);
+}
+
+static float dot_int8(const struct matrix *w, const uint8_t *row, const int8_t *q, const float *scale)
+{
+    return is_super(w->type) ? dot_supers(w, row, q, scale) : dot_blocks(w, row, q, scale);
+}
+
 static float dot_floats(const float *weights, const float *x, int64_t n)
 {
     float l[16];
@@ -245,7 +275,7 @@ static void dense_multiply(const struct multiply *job, int64_t row, int64_t row_
         if (floats) dense_unpack(w, row, 0, w->columns, unpacked);
         for (int64_t t = token; t < token_end; t++) {
             float dot = floats ? dot_floats(unpacked, x->f32 + t * x->columns, w->columns)
-                               : dot_blocks(w, data, x->q + t * x->columns, x->scale + t * x->n_scales);
+                               : dot_int8(w, data, x->q + t * x->columns, x->scale + t * x->n_scales);
             job->out[t * job->out_stride + row] = dot * w->scale;
         }
     }
