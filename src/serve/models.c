@@ -208,9 +208,10 @@ static void load(struct models *models, struct entry *entry)
         log_say(models->log, "loading %s", entry->source.name);
         status = open_served(models, entry, &served);
         if (status == TERN_OK)
-            log_say(models->log, "%s is ready after %.1f s: context of %d tokens, %d thread%s, kernels %s",
+            log_say(models->log, "%s is ready after %.1f s: context of %d tokens, %d thread%s, kernels %s%s",
                     entry->source.name, model_clock() - start, (int)served.context, tern_model_threads(served.model),
-                    tern_model_threads(served.model) == 1 ? "" : "s", tern_model_kernels(served.model));
+                    tern_model_threads(served.model) == 1 ? "" : "s", tern_model_kernels(served.model),
+                    tern_model_tiles(served.model) == TERN_TILES_DENSE ? ", dense tiles" : "");
         else if (status != TERN_CANCELLED)
             log_warn(models->log, "%s cannot be loaded: %s", entry->source.name, tern_last_error());
         if (status != TERN_OK) close_served(&served);
