@@ -3,6 +3,7 @@
 #define KERNEL_X86_AVX2_SUPER_H
 
 #include "kernel/x86/avx2_vector.h"
+#include "kernel/x86/k_scales.h"
 
 enum {
     SUPER_BLOCKS = 8, // of 32, in a super-block
@@ -15,17 +16,6 @@ SPECIALISE __m256 bytes_to_floats(__m128i bytes)
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
 }
 
-// The eight 6-bit scales of Q4_K and Q5_K in bytes 0 .. 7, their minima in 8 .. 15.
-SPECIALISE __m128i nibble_scales(const uint8_t *packed)
-{
-    uint32_t a, b, c;
-    memcpy(&a, packed, 4);
-    memcpy(&b, packed + 4, 4);
-    memcpy(&c, packed + 8, 4);
-    return _mm_setr_epi32((int)(a & 0x3f3f3f3fu), (int)((c & 0x0f0f0f0fu) | (a >> 2 & 0x30303030u)),
-                          (int)(b & 0x3f3f3f3fu), (int)((c >> 4 & 0x0f0f0f0fu) | (b >> 2 & 0x30303030u)));
-}
-
 // Q4_K and Q5_K: steps of the eight blocks, then their minima. Q6_K: steps of every 16 elements.
 SPECIALISE void super_steps(enum dtype type, const uint8_t *super, float steps[SUPER_STEPS])
 {
@@ -36,7 +26,7 @@ SPECIALISE void super_steps(enum dtype type, const uint8_t *super, float steps[S
         first = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(scales)));
         second = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(scales, 8))));
     } else {
-        __m128i scales = nibble_scales(super + 4);
+        __m128i scales = unpack_k_scales(super + 4);
         __m256 d_minimum = _mm256_xor_ps(broadcast_half(super + 2), _mm256_set1_ps(-0.0f));
         first = _mm256_mul_ps(broadcast_half(super), bytes_to_floats(scales));
         second = _mm256_mul_ps(d_minimum, bytes_to_floats(_mm_srli_si128(scales, 8)));

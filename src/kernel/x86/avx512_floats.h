@@ -7,6 +7,7 @@
 #define KERNEL_X86_AVX512_FLOATS_H
 
 #include "kernel/x86/avx512_vector.h"
+#include "kernel/x86/k_scales.h"
 
 enum {
     FLOAT_ROWS = 8,     // that go together
@@ -20,17 +21,6 @@ enum {
 SPECIALISE void store_scaled(__m128i q, __m512 step, __m512 offset, float *out)
 {
     _mm512_storeu_ps(out, _mm512_fmadd_ps(step, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(q)), offset));
-}
-
-// The eight 6-bit scales and minima of Q4_K and Q5_K (format/codec.c): scales in bytes 0 .. 7, minima in 8 .. 15.
-SPECIALISE __m128i unpack_k_scales(const uint8_t *packed)
-{
-    uint32_t a, b, c;
-    memcpy(&a, packed, 4);
-    memcpy(&b, packed + 4, 4);
-    memcpy(&c, packed + 8, 4);
-    return _mm_setr_epi32((int)(a & 0x3f3f3f3fu), (int)((c & 0x0f0f0f0fu) | (a >> 2 & 0x30303030u)),
-                          (int)(b & 0x3f3f3f3fu), (int)((c >> 4 & 0x0f0f0f0fu) | (b >> 2 & 0x30303030u)));
 }
 
 // Q4_K and Q5_K: sub-blocks 2i and 2i + 1 of 32 lie in the low and the high nibbles of 32 bytes; high: the fifth bits,
