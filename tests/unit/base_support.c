@@ -139,41 +139,43 @@ static void pool_runs_every_task_once(void **state)
     pool_close(NULL);
 }
 
-// What the workers of a pool of two were given.
+enum { SHARED_TASKS = 100 };
+
+// What a pool of two does while its second worker is at its first task, and nothing else.
 struct orders {
-    int64_t last[2];   // of their own share
-    atomic_bool wrong; // not in order
+    int64_t order[SHARED_TASKS]; // in which the first worker takes tasks
+    _Atomic int n;
     atomic_bool started;
-    _Atomic int64_t first_stolen;
 };
 
-// The second worker's first task waits until the first worker has come to the end of its own share and taken one more.
 static void order_task(void *context, int64_t index, int worker)
 {
     struct orders *orders = context;
-    const bool own = worker == 0 ? index < 50 : index >= 50 && index < 75; // the rest is taken, and taken back
-    int64_t nothing = -1;
-    if (own && index != orders->last[worker] + 1) atomic_store(&orders->wrong, true);
-    if (own) orders->last[worker] = index;
-    if (!own && worker == 0) atomic_compare_exchange_strong(&orders->first_stolen, &nothing, index);
-    if (worker == 1) atomic_store(&orders->started, true);
-    while (worker == 0 && !atomic_load(&orders->started))
-        sched_yield(); // or it would soon have done everything
-    while (worker == 1 && index == 50 && atomic_load(&orders->first_stolen) < 0)
+    if (worker == 1) {
+        atomic_store(&orders->started, true);
+        while (atomic_load(&orders->n) < SHARED_TASKS - 1)
+            sched_yield();
+        return;
+    }
+    while (!atomic_load(&orders->started))
         sched_yield();
+    orders->order[atomic_fetch_add(&orders->n, 1)] = index;
 }
 
+// Its own share in order, then the latter half of what the other has left, again and again.
 static void shares_are_walked_in_order(void **state)
 {
     (void)state;
+    static const int stretches[][2] = {{0, 50}, {75, 100}, {63, 75}, {57, 63}, {54, 57}, {52, 54}, {51, 52}};
     struct pool *pool;
     assert_int_equal(pool_open(2, &pool), TERN_OK);
-    for (int i = 0; i < 200; i++) {
-        struct orders orders = {.last = {-1, 49}, .first_stolen = -1};
-        pool_run(pool, 100, order_task, &orders);
-        assert_false(orders.wrong);
-        assert_int_equal(orders.last[0], 49);
-        assert_int_equal(orders.first_stolen, 75); // of 51 .. 99, for 50 is being done
+    for (int run = 0; run < 200; run++) {
+        struct orders orders = {.n = 0};
+        pool_run(pool, SHARED_TASKS, order_task, &orders);
+        int n = 0;
+        for (size_t i = 0; i < sizeof stretches / sizeof stretches[0]; i++)
+            for (int task = stretches[i][0]; task < stretches[i][1]; task++)
+                assert_int_equal(orders.order[n++], task);
     }
     pool_close(pool);
 }
