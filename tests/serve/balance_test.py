@@ -175,9 +175,11 @@ class Balanced(unittest.TestCase):
         self.look_at_places(places)
 
     def look_at_places(self, before):
-        """Conversations of the other servers stayed there; those of the dead one come back when it does."""
-        after = self.places(24)
-        self.assertEqual({i for i in before if after[i] != before[i]}, {i for i in before if before[i] == "two"})
+        """Conversations of the other servers stay there, once none of the load's connections counts any more; those of the
+        dead one come back when it does."""
+        homeless = {i for i in before if before[i] == "two"}
+        Server.until(lambda: {i for i, place in self.places(24).items() if place != before[i]} == homeless,
+                     words="others than the dead server's conversations moved")
         self.servers["two"].__exit__()
         self.start("two")
         Server.until(lambda: self.places(24) == before, words="the server that came back is not used")
