@@ -441,7 +441,7 @@ static tern_status prepare_table(struct device *device, const struct matrix *mat
                                  struct activations *x)
 {
     const struct kernels *kernels = device->kernels;
-    x->table_bytes = matrix->form == ACTIVATION_F32 ? 0 : kernels->table_bytes(matrix, x->n_tokens);
+    x->table_bytes = kernels->table_bytes(matrix, x->n_tokens);
     if (x->table_bytes == 0) return TERN_OK;
     TRY(cpu_reserve(scratch, x->n_tokens * x->table_bytes));
     x->table = scratch->data;

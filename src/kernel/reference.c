@@ -47,14 +47,14 @@ void reference_table_build(const struct matrix *w, int64_t n_tokens, const int8_
 // Codes of one column of a group: -1 .. +2 for trits, -1 or +1 for bits.
 static void tile_column(const struct matrix *w, const uint8_t *codes, int64_t column, int32_t out[TILE_ROWS])
 {
-    int64_t per_byte = tile_chunk_columns(w->kind);
-    const uint8_t *chunk = codes + column / per_byte * w->pitch;
-    int shift = (int)(column % per_byte);
     if (w->kind == MATRIX_PACKED_TRITS) {
         for (int r = 0; r < TILE_ROWS; r++)
             out[r] = packed_code(codes, column, r) - 1;
         return;
     }
+    int64_t per_byte = tile_chunk_columns(w->kind);
+    const uint8_t *chunk = codes + column / per_byte * w->pitch;
+    int shift = (int)(column % per_byte);
     for (int r = 0; r < TILE_ROWS; r++)
         out[r] = w->kind == MATRIX_TRITS ? (chunk[r] >> 2 * shift & 3) - 1 : 2 * (chunk[r] >> shift & 1) - 1;
 }

@@ -48,7 +48,7 @@ static struct inputs inputs_open(struct check *check, const struct matrix *w, in
 
 static void inputs_build_tables(struct inputs *in, const struct kernels *table, const struct matrix *w)
 {
-    in->x.table_bytes = w->form == ACTIVATION_F32 ? 0 : table->table_bytes(w, in->x.n_tokens);
+    in->x.table_bytes = table->table_bytes(w, in->x.n_tokens);
     if (in->x.table_bytes == 0) return;
     in->table = guard_open(in->x.n_tokens * in->x.table_bytes);
     in->x.table = in->table.data;
