@@ -3,6 +3,9 @@
 #include "engine/model.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +13,8 @@
 
 // How long a client that left may go unnoticed while it waits for an answer, and while it has none to wait for.
 enum { WATCH_MILLISECONDS = 50, IDLE_MILLISECONDS = 500 };
+
+enum { TIDY_SECONDS = 10 }; // between two returns of memory
 
 #ifndef POLLRDHUP
 #define POLLRDHUP 0 // not on every system: there the end of the stream is seen by looking for its next byte
@@ -25,6 +30,8 @@ struct watch {
     struct pollfd *polls; // [count]
     size_t count, capacity;
     double last_idle; // when the others were looked at too: seconds, model_clock()
+    double last_tidy; // when memory was given back
+    bool untidy;      // there were connections since
 };
 
 static bool reserve(struct watch *watch, size_t count)
@@ -68,6 +75,7 @@ static void look_at_connections(struct http_server *http, struct watch *watch)
     bool room = reserve(watch, (size_t)http->n_connections);
     watch->count = 0;
     if (idle_too) watch->last_idle = now;
+    if (http->n_connections > 0) watch->untidy = true;
     for (struct connection *c = http->connections; c != NULL; c = c->next) {
         if (c->reading) {
             if (is_over(c, now, idle_too)) shutdown(c->fd, SHUT_RDWR); // libmicrohttpd sees that, and closes it
@@ -99,10 +107,23 @@ static void look_at_sockets(struct watch *watch)
     }
 }
 
-static void wait_a_while(struct http_server *http)
+// glibc keeps the memory that requests freed, in an arena for every thread, so that each comes to hold the most that
+// ever was in use at once there.
+static void give_back_memory(struct watch *watch)
+{
+    double now = model_clock();
+    if (!watch->untidy || now - watch->last_tidy < TIDY_SECONDS) return;
+    watch->last_tidy = now;
+    watch->untidy = false;
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
+static void wait_a_while(struct http_server *http, const struct watch *watch)
 {
     struct timespec until;
-    if (http->n_connections == 0) {
+    if (http->n_connections == 0 && !watch->untidy) {
         pthread_cond_wait(&http->changed, &http->mutex);
         return;
     }
@@ -122,8 +143,9 @@ static void *watch_connections(void *context)
         look_at_connections(http, &watch);
         pthread_mutex_unlock(&http->mutex);
         look_at_sockets(&watch);
+        give_back_memory(&watch);
         pthread_mutex_lock(&http->mutex);
-        if (http->monitored) wait_a_while(http);
+        if (http->monitored) wait_a_while(http, &watch);
     }
     pthread_mutex_unlock(&http->mutex);
     free(watch.list);
