@@ -65,9 +65,9 @@ typedef struct tern_session tern_session;
 // ---- Model ------------------------------------------------------------------------------------------------------
 
 // How ternary weights lie in memory: 2.125 bits each (loose), or 1.75 (dense), which takes a sixth less memory and
-// reading, and on processors without AVX-512 VBMI more time. Answers have the same bits.
+// reading, and on processors without AVX-512 VBMI much more time. Answers have the same bits.
 typedef enum tern_tiles {
-    TERN_TILES_AUTO = 0, // loose, unless only dense ones leave the model room in memory
+    TERN_TILES_AUTO = 0, // dense with AVX-512 VBMI, or if only they leave the model room in memory; else loose
     TERN_TILES_LOOSE,
     TERN_TILES_DENSE, // where they can be: not for the code +2 of 2-bit types, nor for groups of 64 weights
 } tern_tiles;
@@ -93,7 +93,7 @@ TERN_API int32_t tern_model_vocabulary(const tern_model *model);       // number
 TERN_API int32_t tern_model_context(const tern_model *model);          // tokens that the model was trained for
 TERN_API int tern_model_threads(const tern_model *model);
 TERN_API const char *tern_model_kernels(const tern_model *model); // "reference", "avx2", "neon", ...
-TERN_API tern_tiles tern_model_tiles(const tern_model *model);    // LOOSE or DENSE: what was asked for or chosen
+TERN_API tern_tiles tern_model_tiles(const tern_model *model);    // DENSE: its ternary weights lie in dense tiles
 TERN_API bool tern_model_has_chat_template(const tern_model *model);
 
 // ---- Text -------------------------------------------------------------------------------------------------------

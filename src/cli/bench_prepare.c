@@ -67,14 +67,16 @@ static const char *main_type(const struct gguf_file *file)
     return dtype_info(best)->name;
 }
 
-static void describe_model(const tern_model *model, double load_seconds, struct benchmark_model *out)
+// named: the tiles are part of the name, so that what was measured with several is told apart.
+static void describe_model(const tern_model *model, bool named, double load_seconds, struct benchmark_model *out)
 {
     const char *slash = strrchr(model->file->path, '/');
     snprintf(out->file, sizeof out->file, "%s%s", slash != NULL ? slash + 1 : model->file->path,
-             tern_model_tiles(model) == TERN_TILES_DENSE ? " (dense tiles)" : "");
+             named ? " (dense tiles)" : "");
     snprintf(out->name, sizeof out->name, "%s", tern_model_name(model));
     snprintf(out->architecture, sizeof out->architecture, "%s", tern_model_architecture(model));
     snprintf(out->type, sizeof out->type, "%s", main_type(model->file));
+    out->dense_tiles = tern_model_tiles(model) == TERN_TILES_DENSE;
     out->file_bytes = (double)model->file->file_bytes;
     out->weight_bytes = (double)weights_bytes_per_token(model->weights);
     out->load_seconds = load_seconds;
@@ -91,7 +93,8 @@ int bench_load(struct bench *b)
                                       .tiles = b->plan->tiles[i]};
         int code = loading_open_model(b->plan->models[i], options, model);
         if (code != EXIT_OK) return code;
-        describe_model(*model, model_clock() - start, &b->out->models[b->out->n_models++]);
+        describe_model(*model, options.tiles == TERN_TILES_DENSE, model_clock() - start,
+                       &b->out->models[b->out->n_models++]);
     }
     snprintf(b->out->kernels, sizeof b->out->kernels, "%s", tern_model_kernels(b->subjects[0].model));
     return EXIT_OK;

@@ -17,8 +17,8 @@ static void print_models(const struct benchmark *b)
         const struct benchmark_model *m = &b->models[i];
         printf("%-9s", i == 0 ? "models:" : "");
         print_name(m->file);
-        printf(": %s, %s, %.1f MB read for each token, ready in %.2f s\n", m->architecture, m->type,
-               m->weight_bytes / 1e6, m->load_seconds);
+        printf(": %s, %s%s, %.1f MB read for each token, ready in %.2f s\n", m->architecture, m->type,
+               m->dense_tiles ? " in dense tiles" : "", m->weight_bytes / 1e6, m->load_seconds);
     }
 }
 

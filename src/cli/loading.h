@@ -20,7 +20,7 @@ enum { LOADING_MAX_THREADS = 1024 };
 // Words of --tiles, in the order of tern_tiles, and what help says of them.
 #define LOADING_TILES "auto|loose|dense"
 #define LOADING_TILES_HELP                                                                                             \
-    "how ternary weights lie in memory: loose (2.125 bits each) or dense (1.75, the same answers; slower on "          \
-    "processors without AVX-512 VBMI); default auto: dense only where loose ones find no room"
+    "how ternary weights lie in memory: loose (2.125 bits each) or dense (1.75, the same answers; much slower on "     \
+    "processors without AVX-512 VBMI); default auto: dense with AVX-512 VBMI, or where loose ones find no room"
 
 #endif

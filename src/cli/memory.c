@@ -3,9 +3,11 @@
 #include "cli/loading.h"
 #include "cli/terminal.h"
 
+#include "device/device.h"
 #include "model/kv_cache.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SHORTEST_CONTEXT = 256 }; // that is worth proposing
@@ -79,7 +81,7 @@ static void tell(const char *name, const struct memory_plan *plan, bool rough, b
                 gib(memory_spare(&plan->memory)), terminal_style(stderr, STYLE_PLAIN));
 }
 
-// Tiles are dense if loose ones do not even leave room for the shortest context.
+// Tiles are dense where that costs no time, or if loose ones do not even leave room for the shortest context.
 static void choose_tiles(const char *name, const struct gguf_file *file, const struct config *config,
                          const struct machine_memory *memory, struct memory_choice *choice)
 {
@@ -87,6 +89,10 @@ static void choose_tiles(const char *name, const struct gguf_file *file, const s
     if (least == 0) least = config->context < SHORTEST_CONTEXT ? config->context : SHORTEST_CONTEXT;
     struct memory_plan_options options = {.kv_type = choice->kv_type, .context = least, .memory = *memory};
     if (choice->tiles != TERN_TILES_AUTO) return;
+    if (device_prefers_dense(getenv("TERN_CPU"))) {
+        choice->tiles = TERN_TILES_DENSE;
+        return;
+    }
     choice->tiles = memory_plan_needs_dense(file, config, options) ? TERN_TILES_DENSE : TERN_TILES_LOOSE;
     if (choice->tiles == TERN_TILES_DENSE)
         fprintf(stderr, "tern: %s takes dense tiles (1.75 bits for a ternary weight): others find no room in memory\n",
@@ -105,7 +111,7 @@ static int check(const char *name, const struct gguf_file *file, bool quiet, str
     if (!rough) {
         struct memory_plan_options options = {.kv_type = choice->kv_type,
                                               .context = length,
-                                              .dense_tiles = choice->tiles == TERN_TILES_DENSE,
+                                              .weights.dense_tiles = choice->tiles == TERN_TILES_DENSE,
                                               .memory = memory};
         if (memory_plan_make(file, &config, &options, &plan) != TERN_OK) return EXIT_OK;
         if (choice->context == 0) shorten(&plan, &config);

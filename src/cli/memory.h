@@ -14,7 +14,7 @@ const char *memory_help(const struct memory_plan *plan, const struct config *con
 struct memory_choice {
     tern_kv_type kv_type;
     int context;      // 0: what the model was trained for; becomes the longest that fits
-    tern_tiles tiles; // AUTO becomes DENSE if nothing fits otherwise, else LOOSE
+    tern_tiles tiles; // AUTO becomes DENSE if that is as fast or nothing else fits, else LOOSE
 };
 
 // Plans the model `name` (a file or what model_name.h understands). stderr says where the context became shorter or

@@ -101,6 +101,13 @@ const char *device_kernels(const struct device *device)
     return device->kernels->name;
 }
 
+bool device_prefers_dense(const char *name)
+{
+    const struct cpu_features cpu = cpu_detect();
+    const struct kernels *kernels = kernel_select(&cpu, name);
+    return kernels != NULL && kernels->takes_packed != NULL && kernels->takes_packed();
+}
+
 bool device_dense_tiles(const struct device *device)
 {
     return device->dense_tiles;
@@ -176,10 +183,13 @@ tern_status device_bandwidth(struct device *device, uint64_t bytes, int repeats,
 
 // ---- Weights
 
-tern_status device_measure_weight(const struct tensor *tensor, bool token_scales, bool dense_tiles, uint64_t *bytes)
+tern_status device_measure_weight(const struct tensor *tensor, bool token_scales, struct device_measure measure,
+                                  uint64_t *bytes)
 {
     struct matrix matrix;
-    TRY(tile_plan(tensor, (struct tile_options){.token_scales = token_scales, .dense = dense_tiles}, &matrix));
+    struct tile_options options = {
+        .token_scales = token_scales, .dense = measure.dense_tiles, .unread = measure.unread};
+    TRY(tile_plan(tensor, options, &matrix));
     tile_pair(&matrix); // which takes a tile more if it takes anything
     *bytes = tile_matrix_bytes(&matrix);
     return TERN_OK;
@@ -249,6 +259,11 @@ uint64_t device_weight_bytes(const struct weight *weight)
 bool device_weight_is_copy(const struct weight *weight)
 {
     return weight->tiles != NULL;
+}
+
+bool device_weight_is_dense(const struct weight *weight)
+{
+    return weight->matrix.kind == MATRIX_PACKED_TRITS;
 }
 
 // ---- Rows: embedding, norm, rotation

@@ -22,6 +22,9 @@ void device_close(struct device *device);
 int device_threads(const struct device *device);
 const char *device_kernels(const struct device *device);
 bool device_dense_tiles(const struct device *device); // as opened
+// Whether a device with these kernels (as device_options) would be as fast with dense tiles, so that they are the
+// better ones. False for unknown kernels.
+bool device_prefers_dense(const char *kernels);
 
 // Streaming read bandwidth of this machine with the device's threads, bytes a second: the median of `repeats` passes
 // over `bytes` of memory made for it.
@@ -29,9 +32,16 @@ tern_status device_bandwidth(struct device *device, uint64_t bytes, int repeats,
 
 // ---- Weights ------------------------------------------------------------------------------------------------------
 
-// Bytes of memory that device_load_weight would take for this tensor, on a device with or without dense tiles; 0 if it
-// runs where it lies in the file. Errors: as device_load_weight.
-tern_status device_measure_weight(const struct tensor *tensor, bool token_scales, bool dense_tiles, uint64_t *bytes);
+// For which device a weight is measured, and how.
+struct device_measure {
+    bool dense_tiles; // as in device_options
+    bool unread;      // weights are not looked at: a measure that few files exceed (codes of +2, scales of 64 weights)
+};
+
+// Bytes of memory that device_load_weight would take for this tensor; 0 if it runs where it lies in the file. Errors:
+// as device_load_weight.
+tern_status device_measure_weight(const struct tensor *tensor, bool token_scales, struct device_measure measure,
+                                  uint64_t *bytes);
 
 // Brings a 2-D tensor into the form that runs: tiles are made (the file's pages are then no longer needed), everything
 // else stays in the file, which must stay open. token_scales: see tile_plan(). Free with device_free_weight().
@@ -42,6 +52,7 @@ void device_free_weight(struct device *device, struct weight *weight);
 void device_scale_weight(struct weight *weight, float scale);
 uint64_t device_weight_bytes(const struct weight *weight); // that one pass over the matrix reads
 bool device_weight_is_copy(const struct weight *weight);   // true: the tensor's pages in the file are not needed
+bool device_weight_is_dense(const struct weight *weight);  // true: ternary, in dense tiles
 
 // ---- Operations. Activations are float rows in memory that the caller owns: [n_rows][width], row-major. -------------
 

@@ -69,11 +69,11 @@ static tern_status open_chat_template(tern_model *model)
 }
 
 // Keys and values come later: callers that know how many ask for the tiles that leave them room.
-static bool wants_dense_tiles(const tern_model *model, tern_tiles tiles)
+static bool wants_dense_tiles(const tern_model *model, const char *kernels, tern_tiles tiles)
 {
     struct memory_plan_options options = {.memory = machine_memory("")};
     if (tiles != TERN_TILES_AUTO) return tiles == TERN_TILES_DENSE;
-    return memory_plan_needs_dense(model->file, &model->config, options);
+    return device_prefers_dense(kernels) || memory_plan_needs_dense(model->file, &model->config, options);
 }
 
 static tern_status open_parts(tern_model *model, const char *path, const tern_model_options *options)
@@ -87,11 +87,12 @@ static tern_status open_parts(tern_model *model, const char *path, const tern_mo
                            (int)tokenizer_vocabulary(model->tokenizer), (int)model->config.n_vocabulary);
     TRY(open_chat_template(model));
 
+    const char *kernels = getenv("TERN_CPU");
     struct device_options device_options = {
         .threads = options->threads,
-        .kernels = getenv("TERN_CPU"),
+        .kernels = kernels,
         .f32_activations = options->f32_activations,
-        .dense_tiles = wants_dense_tiles(model, options->tiles),
+        .dense_tiles = wants_dense_tiles(model, kernels, options->tiles),
     };
     model->f32_activations = options->f32_activations;
     TRY(device_open(&device_options, &model->device));
@@ -173,7 +174,7 @@ const char *tern_model_kernels(const tern_model *model)
 
 tern_tiles tern_model_tiles(const tern_model *model)
 {
-    return device_dense_tiles(model->device) ? TERN_TILES_DENSE : TERN_TILES_LOOSE;
+    return model->weights->dense_tiles ? TERN_TILES_DENSE : TERN_TILES_LOOSE;
 }
 
 bool tern_model_has_chat_template(const tern_model *model)

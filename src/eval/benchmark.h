@@ -8,9 +8,10 @@
 enum { BENCHMARK_MAX_MODELS = 16, BENCHMARK_NAME_BYTES = 128 };
 
 struct benchmark_model {
-    char file[256];                  // without its folders, with " (dense tiles)" if it has them
+    char file[256];                  // without its folders, with " (dense tiles)" if they were asked for
     char name[BENCHMARK_NAME_BYTES]; // general.name
     char architecture[32], type[32]; // type: what most weights have in the file
+    bool dense_tiles;                // that ternary weights lie in
     double file_bytes;
     double weight_bytes; // read to decode one token of one stream
     double load_seconds;

@@ -52,9 +52,10 @@ static json_t *samples_to_json(const struct samples *samples)
 
 static json_t *model_to_json(const struct benchmark_model *m)
 {
-    return json_pack("{s:o, s:o, s:s, s:s, s:f, s:f, s:f}", "file", text_to_json(m->file), "name",
-                     text_to_json(m->name), "architecture", m->architecture, "type", m->type, "file_bytes",
-                     m->file_bytes, "weight_bytes_per_token", m->weight_bytes, "load_seconds", m->load_seconds);
+    return json_pack("{s:o, s:o, s:s, s:s, s:b, s:f, s:f, s:f}", "file", text_to_json(m->file), "name",
+                     text_to_json(m->name), "architecture", m->architecture, "type", m->type, "dense_tiles",
+                     (int)m->dense_tiles, "file_bytes", m->file_bytes, "weight_bytes_per_token", m->weight_bytes,
+                     "load_seconds", m->load_seconds);
 }
 
 static json_t *case_to_json(const struct benchmark_case *c)
@@ -152,6 +153,7 @@ static void read_model(const json_t *object, struct benchmark_model *m)
     get_text(object, "name", m->name, sizeof m->name);
     get_text(object, "architecture", m->architecture, sizeof m->architecture);
     get_text(object, "type", m->type, sizeof m->type);
+    m->dense_tiles = json_is_true(json_object_get(object, "dense_tiles"));
     m->file_bytes = get_number(object, "file_bytes");
     m->weight_bytes = get_number(object, "weight_bytes_per_token");
     m->load_seconds = get_number(object, "load_seconds");

@@ -13,8 +13,8 @@ struct size_estimate {
 };
 
 // A file in which every matrix (a tensor of two or more dimensions), embedding and head included, has this type.
-// Ternary and binary matrices run as tiles: 2.125 and 1.125 bits a weight whatever the file has, 2.25 with groups of 64
-// (2.125 too if their scales come in equal pairs, which only the weights can say).
+// Ternary and binary matrices run as tiles: 2.125 (loose ones) and 1.125 bits a weight whatever the file has, 2.25 with
+// groups of 64 (2.125 too if their scales come in equal pairs, which only the weights can say).
 struct size_estimate sizes_of_type(const struct tensor *tensors, uint64_t n_tensors, enum dtype type);
 
 // A file as it is.

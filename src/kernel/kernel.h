@@ -63,6 +63,8 @@ struct kernels {
     // n_tokens and the matrix's kind, form, group and columns, and dense ones' type, so that q, k and v share one.
     int64_t (*table_bytes)(const struct matrix *w, int64_t n_tokens);
     void (*table_build)(const struct matrix *w, int64_t n_tokens, const int8_t *q, uint8_t *table);
+    // Whether products take dense tiles as they are, and as fast as loose ones; false or NULL: they are unpacked first.
+    bool (*takes_packed)(void);
     // Up to here one call takes all tokens, and its time is that of reading the weights or grows with tiles alone.
     int64_t few_tokens;
 

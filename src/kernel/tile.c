@@ -86,13 +86,13 @@ static uint16_t tensor_half(const struct tensor *tensor)
     return half_to_float(half) == scale ? half : HALF_ONE;
 }
 
-static tern_status plan_i2_s(const struct tensor *tensor, struct matrix *out)
+static tern_status plan_i2_s(const struct tensor *tensor, bool unread, struct matrix *out)
 {
     float scale = codec_tensor_scale(tensor);
     if (!isfinite(scale))
         return status_fail(TERN_BAD_FILE, "tensor %s: I2_S scale is %g, expected a finite number", tensor->name,
                            (double)scale);
-    for (uint64_t r = 0; r < tensor->rows; r++)
+    for (uint64_t r = 0; r < tensor->rows && !unread; r++)
         if (has_code_3(tensor->data + r * tensor->row_bytes, tensor->row_bytes))
             return status_fail(TERN_BAD_FILE, "tensor %s: I2_S row %" PRIu64 " holds code 3, expected 0, 1 or 2",
                                tensor->name, r);
@@ -100,7 +100,12 @@ static tern_status plan_i2_s(const struct tensor *tensor, struct matrix *out)
     return TERN_OK;
 }
 
-static tern_status plan_tiles(const struct tensor *tensor, bool dense, struct matrix *out)
+static bool pairs_share_scales(const struct tensor *tensor, const struct tile_options *options)
+{
+    return tensor->dims[0] % 128 == 0 && (options->unread || scales_equal_in_pairs(tensor));
+}
+
+static tern_status plan_tiles(const struct tensor *tensor, const struct tile_options *options, struct matrix *out)
 {
     const struct dtype_info *info = dtype_info(tensor->type);
     if (out->columns == 0 || out->columns % 64 != 0 || out->columns % info->block_elements != 0)
@@ -108,14 +113,14 @@ static tern_status plan_tiles(const struct tensor *tensor, bool dense, struct ma
             TERN_UNSUPPORTED, "tensor %s: %" PRId64 " columns of %s, expected a whole number of groups of %u",
             tensor->name, out->columns, info->name, info->block_elements < 64 ? 64 : info->block_elements);
     out->group = 128;
-    if (tensor->type == DTYPE_Q2_0_G64 && (out->columns % 128 != 0 || !scales_equal_in_pairs(tensor))) out->group = 64;
+    if (tensor->type == DTYPE_Q2_0_G64 && !pairs_share_scales(tensor, options)) out->group = 64;
     out->n_groups = out->columns / out->group;
     out->pitch = TILE_PIECE;
-    if (dense && out->kind == MATRIX_TRITS && out->group == 128 && out->columns % 128 == 0 &&
-        !tensor_has_code_3(tensor))
+    if (options->dense && out->kind == MATRIX_TRITS && out->group == 128 && out->columns % 128 == 0 &&
+        (options->unread || !tensor_has_code_3(tensor)))
         out->kind = MATRIX_PACKED_TRITS;
     out->tile_bytes = out->n_groups * tile_group_bytes(out);
-    return tensor->type == DTYPE_I2_S ? plan_i2_s(tensor, out) : TERN_OK;
+    return tensor->type == DTYPE_I2_S ? plan_i2_s(tensor, options->unread, out) : TERN_OK;
 }
 
 static bool dense_takes_int8(enum dtype type)
@@ -143,7 +148,7 @@ tern_status tile_plan(const struct tensor *tensor, struct tile_options options, 
     }
     out->kind = kind == DTYPE_TERNARY ? MATRIX_TRITS : MATRIX_BITS;
     if (!options.f32) out->form = options.token_scales ? ACTIVATION_TOKEN : ACTIVATION_GROUP128;
-    return plan_tiles(tensor, options.dense, out);
+    return plan_tiles(tensor, &options, out);
 }
 
 void tile_pair(struct matrix *matrix)

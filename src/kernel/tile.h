@@ -78,6 +78,8 @@ struct tile_options {
     bool token_scales; // ACTIVATION_TOKEN for tiles (BitNet)
     bool f32;          // ACTIVATION_F32 throughout
     bool dense;        // dense tiles for ternary matrices
+    bool unread;       // a plan to measure by, without looking at weights: 64-weight scales count as equal in pairs, no
+                       // code as 3
 };
 tern_status tile_plan(const struct tensor *tensor, struct tile_options options, struct matrix *out);
 

@@ -11,7 +11,7 @@ tern_status memory_plan_make(const struct gguf_file *file, const struct config *
     *out = (struct memory_plan){.context = options->context, .kv_type = options->kv_type, .memory = options->memory};
     out->cache = kv_cache_bytes(config, options->kv_type, options->context);
     out->working = memory_working_bytes(config);
-    return weights_measure(file, config, options->dense_tiles, &out->copied, &out->mapped);
+    return weights_measure(file, config, options->weights, &out->copied, &out->mapped);
 }
 
 struct memory_plan memory_plan_bound(const struct gguf_file *file, const struct config *config, tern_kv_type kv_type,
@@ -30,9 +30,9 @@ bool memory_plan_needs_dense(const struct gguf_file *file, const struct config *
 {
     struct memory_plan plan = memory_plan_bound(file, config, options.kv_type, options.context, &options.memory);
     if (memory_plan_fits(&plan)) return false;
-    options.dense_tiles = false;
+    options.weights = (struct device_measure){.dense_tiles = false};
     if (memory_plan_make(file, config, &options, &plan) != TERN_OK || memory_plan_fits(&plan)) return false;
-    options.dense_tiles = true;
+    options.weights.dense_tiles = true;
     return memory_plan_make(file, config, &options, &plan) == TERN_OK && memory_plan_fits(&plan);
 }
 

@@ -4,6 +4,7 @@
 #define MODEL_MEMORY_PLAN_H
 
 #include "base/machine.h"
+#include "device/device.h"
 #include "model/config.h"
 
 struct memory_plan {
@@ -19,7 +20,7 @@ struct memory_plan {
 struct memory_plan_options {
     tern_kv_type kv_type;
     int32_t context;
-    bool dense_tiles;
+    struct device_measure weights;
     struct machine_memory memory;
 };
 
@@ -32,7 +33,7 @@ tern_status memory_plan_make(const struct gguf_file *file, const struct config *
 struct memory_plan memory_plan_bound(const struct gguf_file *file, const struct config *config, tern_kv_type kv_type,
                                      int32_t context, const struct machine_memory *memory);
 
-// Whether dense tiles fit and loose ones do not; options->dense_tiles does not matter. False too where the file cannot
+// Whether dense tiles fit and loose ones do not; options.weights does not matter. False too where the file cannot
 // be planned.
 bool memory_plan_needs_dense(const struct gguf_file *file, const struct config *config,
                              struct memory_plan_options options);

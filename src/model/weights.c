@@ -175,6 +175,7 @@ static tern_status load_entry(struct loader *loader, const struct entry *entry)
     if (entry->vector != NULL) return load_vector(loader->weights, entry);
     TRY(device_load_weight(loader->weights->device, entry->tensor, entry->token_scales, entry->matrix));
     device_scale_weight(*entry->matrix, entry->scale);
+    if (device_weight_is_dense(*entry->matrix)) loader->weights->dense_tiles = true;
     if (device_weight_is_copy(*entry->matrix)) gguf_release_tensor(loader->file, entry->tensor);
     return TERN_OK;
 }
@@ -195,13 +196,14 @@ static tern_status load_entries(struct loader *loader, bool (*progress)(void *co
     return TERN_OK;
 }
 
-static tern_status measure_entries(const struct loader *loader, bool dense_tiles, uint64_t *copied, uint64_t *kept)
+static tern_status measure_entries(const struct loader *loader, struct device_measure measure, uint64_t *copied,
+                                   uint64_t *kept)
 {
     *copied = *kept = 0;
     for (size_t i = 0; i < loader->n_entries; i++) {
         const struct entry *entry = &loader->entries[i];
         uint64_t bytes = entry->vector != NULL ? entry->tensor->dims[0] * sizeof(float) : 0;
-        if (entry->matrix != NULL) TRY(device_measure_weight(entry->tensor, entry->token_scales, dense_tiles, &bytes));
+        if (entry->matrix != NULL) TRY(device_measure_weight(entry->tensor, entry->token_scales, measure, &bytes));
         *copied += bytes;
         if (bytes == 0) *kept += entry->tensor->bytes;
     }
@@ -216,7 +218,8 @@ static tern_status check_memory(const struct loader *loader)
     for (size_t i = 0; i < loader->n_entries; i++)
         file_bytes += loader->entries[i].tensor->bytes;
     if (memory_check(file_bytes + file_bytes / 3 + working, "") == TERN_OK) return TERN_OK;
-    TRY(measure_entries(loader, device_dense_tiles(loader->weights->device), &copied, &kept));
+    struct device_measure measure = {.dense_tiles = device_dense_tiles(loader->weights->device)};
+    TRY(measure_entries(loader, measure, &copied, &kept));
     return memory_check(copied + working, "weights and working space");
 }
 
@@ -273,13 +276,13 @@ uint64_t weights_bytes_per_token(const struct weights *weights)
     return bytes;
 }
 
-tern_status weights_measure(const struct gguf_file *file, const struct config *config, bool dense_tiles,
+tern_status weights_measure(const struct gguf_file *file, const struct config *config, struct device_measure measure,
                             uint64_t *copied, uint64_t *kept)
 {
     *copied = *kept = 0;
     struct loader loader;
     tern_status status = loader_open(file, config, &loader);
-    if (status == TERN_OK) status = measure_entries(&loader, dense_tiles, copied, kept);
+    if (status == TERN_OK) status = measure_entries(&loader, measure, copied, kept);
     weights_free(loader.weights);
     free(loader.entries);
     return status;

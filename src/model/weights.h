@@ -25,6 +25,7 @@ struct weights {
     int32_t n_layers;
     struct layer *layers;  // [n_layers]
     struct device *device; // that holds the matrices
+    bool dense_tiles;      // some of them in dense tiles
     float **vectors;       // owned: every const float * above
     size_t n_vectors;
 };
@@ -41,9 +42,9 @@ void weights_free(struct weights *weights);
 // Bytes that decoding one token reads from memory (each matrix once; of the embedding only if it is the head).
 uint64_t weights_bytes_per_token(const struct weights *weights);
 
-// What weights_load would need on a device with or without dense tiles, without loading: bytes of memory for what is
-// copied, and bytes of the file that stay in use. Errors as weights_load.
-tern_status weights_measure(const struct gguf_file *file, const struct config *config, bool dense_tiles,
+// What weights_load would need, without loading: bytes of memory for what is copied, and bytes of the file that stay in
+// use. Errors as weights_load.
+tern_status weights_measure(const struct gguf_file *file, const struct config *config, struct device_measure measure,
                             uint64_t *copied, uint64_t *kept);
 
 #endif

@@ -148,7 +148,8 @@ static void a_sound_model_loads(void **state)
     assert_true(l.config.tied_head && l.config.rope_interleaved && !l.config.qk_norm);
     assert_ptr_equal(l.weights->head, l.weights->embedding);
     uint64_t copied, kept;
-    assert_int_equal(weights_measure(l.file, &l.config, false, &copied, &kept), TERN_OK);
+    assert_int_equal(weights_measure(l.file, &l.config, (struct device_measure){.dense_tiles = false}, &copied, &kept),
+                     TERN_OK);
     assert_int_equal(copied, 3 * 4 * WIDTH); // the norms; F32 matrices run where they lie
     assert_int_equal(kept, 4 * (WIDTH * VOCABULARY + 4 * WIDTH * WIDTH + 3 * FFN * WIDTH));
     unload(&l);

@@ -142,7 +142,8 @@ static void assert_dense_is_smaller(const struct gguf_file *file, const struct c
 {
     const uint64_t norms = (2 * LAYERS + 1) * (uint64_t)WIDTH * sizeof(float), matrices = loose - norms;
     uint64_t dense, kept;
-    assert_int_equal(weights_measure(file, giant, true, &dense, &kept), TERN_OK);
+    assert_int_equal(weights_measure(file, giant, (struct device_measure){.dense_tiles = true}, &dense, &kept),
+                     TERN_OK);
     assert_int_equal(dense - norms, matrices / 34 * 28);
 
     struct memory_plan_options options = {.kv_type = TERN_KV_F16, .context = 64};
@@ -172,7 +173,8 @@ static void a_giant_is_refused_before_it_is_read(void **state)
     if (opened != TERN_OK) fail_msg("%s", status_message());
     assert_int_equal(config_read(file, &giant), TERN_OK);
     uint64_t copied, kept;
-    assert_int_equal(weights_measure(file, &giant, false, &copied, &kept), TERN_OK);
+    assert_int_equal(weights_measure(file, &giant, (struct device_measure){.dense_tiles = false}, &copied, &kept),
+                     TERN_OK);
     assert_true(copied > 250ULL << 30 && kept == 0);
     assert_dense_is_smaller(file, &giant, copied);
     struct machine_memory memory = machine_memory("");

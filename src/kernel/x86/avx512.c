@@ -203,6 +203,7 @@ const struct kernels kernel_avx512 = {
     .pairs_tiles = true,
     .table_bytes = table_bytes,
     .table_build = table_build,
+    .takes_packed = avx512_packed_runs,
     .read_ahead = tiles_read_ahead,
     .few_tokens = 32,
     .multiply = multiply,
