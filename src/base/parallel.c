@@ -215,9 +215,9 @@ tern_status pool_open(int threads, struct pool **out)
         *worker = (struct worker){.pool = pool, .index = pool->n_workers + 1};
         int error = pthread_create(&worker->thread, NULL, work, worker);
         if (error != 0) {
+            const int number = worker->index + 1;
             pool_close(pool);
-            return status_fail(TERN_NO_MEMORY, "cannot start thread %d of %d: %s", worker->index + 1, threads,
-                               strerror(error));
+            return status_fail(TERN_NO_MEMORY, "cannot start thread %d of %d: %s", number, threads, strerror(error));
         }
     }
     *out = pool;

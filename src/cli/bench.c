@@ -191,6 +191,7 @@ static int take_models(const struct bench_options *o, const struct arguments *wo
 {
     struct bench_list tiles = {0};
     if (take_tiles(o->tiles, &tiles) != EXIT_OK) return EXIT_USAGE;
+    plan->tiles_chosen = o->tiles != NULL;
     const size_t models = (o->models.count + (size_t)words->count) * (size_t)tiles.count;
     if (models > BENCHMARK_MAX_MODELS)
         return options_error(&command_bench, "%zu models, at most %d at once", models, BENCHMARK_MAX_MODELS);

@@ -15,6 +15,7 @@ struct bench_list {
 struct bench_plan {
     const char *models[BENCHMARK_MAX_MODELS]; // files, or names that model_name.h understands
     tern_tiles tiles[BENCHMARK_MAX_MODELS];   // of each
+    bool tiles_chosen;                        // by an option
     int n_models;
     struct bench_list prompts, decodes, depths, streams, kv_types, threads;
     int rounds;

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { WARM_UP_STEPS = 4 };
+enum { WARM_UP_STEPS = 4, METER_SECONDS = 30 };
 
 static struct bench_subject *subject_of(struct bench *b, const struct benchmark_case *c)
 {
@@ -33,8 +33,15 @@ static tern_token test_token(const tern_model *model, int64_t index)
     return (tern_token)((uint64_t)index * 7919u % (uint64_t)tern_model_vocabulary(model));
 }
 
-static tern_status check_interrupt(void)
+// Between two steps of a case, which may take hours: the energy meter must be read before it begins again.
+static tern_status take_breath(struct bench *b)
 {
+    const double now = model_clock();
+    double joules;
+    if (now - b->meter_read > METER_SECONDS) {
+        energy_read(&b->meter, &joules);
+        b->meter_read = now;
+    }
     return interrupt_seen() ? status_fail(TERN_CANCELLED, "interrupted") : TERN_OK;
 }
 
@@ -43,7 +50,7 @@ static tern_status prefill(struct bench *b, const tern_model *model, struct deco
                            int32_t first, int32_t count)
 {
     for (int32_t done = 0; done < count;) {
-        TRY(check_interrupt());
+        TRY(take_breath(b));
         int32_t n = count - done < DECODER_MAX_ROWS ? count - done : DECODER_MAX_ROWS;
         TRY(kv_cache_reserve(cache, first + done + n));
         for (int32_t i = 0; i < n; i++)
@@ -62,7 +69,7 @@ static tern_status decode_step(struct bench *b, const struct benchmark_case *c, 
 {
     struct bench_subject *subject = subject_of(b, c);
     int32_t position = c->depth + step, vocabulary = tern_model_vocabulary(subject->model);
-    TRY(check_interrupt());
+    TRY(take_breath(b));
     for (int32_t i = 0; i < c->streams; i++) {
         TRY(kv_cache_reserve(b->caches[i], position + 1));
         b->rows[i] = (struct decoder_row){.token = test_token(subject->model, (int64_t)position * c->streams + i),
@@ -179,10 +186,10 @@ static uint64_t streamed_bytes(void)
     return available > 0 && available / 4 < bytes ? available / 4 : bytes;
 }
 
-static tern_status measure_bandwidth(const struct bench_lane *lane)
+static tern_status measure_bandwidth(struct bench *b, const struct bench_lane *lane)
 {
     double rate;
-    TRY(check_interrupt());
+    TRY(take_breath(b));
     TRY(device_bandwidth(lane->device, streamed_bytes(), 3, &rate));
     samples_add(&lane->stream->rates, rate);
     return TERN_OK;
@@ -191,7 +198,7 @@ static tern_status measure_bandwidth(const struct bench_lane *lane)
 // The cases of one lane, forwards in one round and backwards in the next: what changes steadily then cancels out.
 static tern_status run_lane(struct bench *b, int lane, int round)
 {
-    if (round >= 0) TRY(measure_bandwidth(&b->lanes[lane]));
+    if (round >= 0) TRY(measure_bandwidth(b, &b->lanes[lane]));
     int n = b->out->n_cases;
     for (int i = 0; i < n; i++) {
         struct benchmark_case *c = &b->out->cases[round % 2 == 0 ? i : n - 1 - i];

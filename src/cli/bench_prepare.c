@@ -67,12 +67,22 @@ static const char *main_type(const struct gguf_file *file)
     return dtype_info(best)->name;
 }
 
-// named: the tiles are part of the name, so that what was measured with several is told apart.
-static void describe_model(const tern_model *model, bool named, double load_seconds, struct benchmark_model *out)
+// The file's name without its folders. Tiles are part of it where they were chosen, and a number where another model
+// has the same, so that measurements are told apart.
+static void name_model(const tern_model *model, bool tiles_chosen, struct benchmark *b)
 {
-    const char *slash = strrchr(model->file->path, '/');
-    snprintf(out->file, sizeof out->file, "%s%s", slash != NULL ? slash + 1 : model->file->path,
-             named ? " (dense tiles)" : "");
+    struct benchmark_model *out = &b->models[b->n_models];
+    const char *slash = strrchr(model->file->path, '/'), *file = slash != NULL ? slash + 1 : model->file->path;
+    const char *tiles = tiles_chosen && tern_model_tiles(model) == TERN_TILES_DENSE ? " (dense tiles)" : "";
+    int twins = 1;
+    snprintf(out->file, sizeof out->file, "%.200s%s", file, tiles);
+    for (int32_t i = 0; i < b->n_models; i++)
+        if (strcmp(b->models[i].file, out->file) == 0)
+            snprintf(out->file, sizeof out->file, "%.200s%s (%d)", file, tiles, ++twins);
+}
+
+static void describe_model(const tern_model *model, double load_seconds, struct benchmark_model *out)
+{
     snprintf(out->name, sizeof out->name, "%s", tern_model_name(model));
     snprintf(out->architecture, sizeof out->architecture, "%s", tern_model_architecture(model));
     snprintf(out->type, sizeof out->type, "%s", main_type(model->file));
@@ -93,8 +103,8 @@ int bench_load(struct bench *b)
                                       .tiles = b->plan->tiles[i]};
         int code = loading_open_model(b->plan->models[i], options, model);
         if (code != EXIT_OK) return code;
-        describe_model(*model, options.tiles == TERN_TILES_DENSE, model_clock() - start,
-                       &b->out->models[b->out->n_models++]);
+        name_model(*model, b->plan->tiles_chosen, b->out);
+        describe_model(*model, model_clock() - start, &b->out->models[b->out->n_models++]);
     }
     snprintf(b->out->kernels, sizeof b->out->kernels, "%s", tern_model_kernels(b->subjects[0].model));
     return EXIT_OK;

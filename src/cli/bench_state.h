@@ -39,6 +39,7 @@ struct bench {
     struct decoder_row rows[DECODER_MAX_ROWS];
     float *logits; // [most streams][largest vocabulary]
     struct energy_meter meter;
+    double meter_read; // when: seconds, model_clock()
     struct time_left line;
     int done, all; // runs, for the progress line
 };

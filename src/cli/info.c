@@ -111,10 +111,10 @@ static tern_status check_runs(struct facts *facts, int32_t context, tern_kv_type
     facts->has_config = true;
     struct machine_memory memory = machine_memory("");
     if (context == 0) context = facts->config.context;
-    struct memory_plan_options options = {.kv_type = kv_type,
-                                          .context = context,
-                                          .weights = {device_prefers_dense(getenv("TERN_CPU")), .unread = true},
-                                          .memory = memory};
+    struct memory_plan_options options = {
+        .kv_type = kv_type, .context = context, .weights.unread = true, .memory = memory};
+    options.weights.dense_tiles =
+        device_prefers_dense(getenv("TERN_CPU")) || memory_plan_needs_dense(facts->file, &facts->config, options);
     TRY(memory_plan_make(facts->file, &facts->config, &options, &facts->plan));
     return read_tokenizer(facts);
 }

@@ -89,7 +89,7 @@ static void choose_tiles(const char *name, const struct gguf_file *file, const s
     if (least == 0) least = config->context < SHORTEST_CONTEXT ? config->context : SHORTEST_CONTEXT;
     struct memory_plan_options options = {.kv_type = choice->kv_type, .context = least, .memory = *memory};
     if (choice->tiles != TERN_TILES_AUTO) return;
-    if (device_prefers_dense(getenv("TERN_CPU"))) {
+    if (!choice->f32_activations && device_prefers_dense(getenv("TERN_CPU"))) {
         choice->tiles = TERN_TILES_DENSE;
         return;
     }

@@ -13,7 +13,8 @@ const char *memory_help(const struct memory_plan *plan, const struct config *con
 // What was asked for, and then what the plan chose.
 struct memory_choice {
     tern_kv_type kv_type;
-    int context;      // 0: what the model was trained for; becomes the longest that fits
+    int context; // 0: what the model was trained for; becomes the longest that fits
+    bool f32_activations;
     tern_tiles tiles; // AUTO becomes DENSE if that is as fast or nothing else fits, else LOOSE
 };
 

@@ -327,7 +327,7 @@ static int with_session(const struct run_options *o, tern_model *model, const st
 static int with_model(struct run_options *o, const struct buffer *prompt)
 {
     tern_model *model;
-    struct memory_choice choice = {(tern_kv_type)o->kv_type, o->context, (tern_tiles)o->tiles};
+    struct memory_choice choice = {(tern_kv_type)o->kv_type, o->context, o->f32_activations != 0, (tern_tiles)o->tiles};
     int code = memory_prepare(o->model, o->quiet != 0, &choice);
     o->context = choice.context;
     tern_model_options options = {

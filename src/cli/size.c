@@ -3,11 +3,13 @@
 #include "cli/evaluation.h"
 #include "cli/loading.h"
 
+#include "device/device.h"
 #include "eval/benchmark.h"
 #include "eval/sizes.h"
 #include "model/memory_plan.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 struct size_options {
     const char *file;
@@ -59,6 +61,22 @@ struct size_report {
     struct machine_memory memory;
 };
 
+static uint64_t memory_of(const struct size_report *r, const struct size_estimate *e)
+{
+    return sizes_memory(e, &r->config, r->kv_type, r->context);
+}
+
+static bool fits(const struct size_report *r, const struct size_estimate *e)
+{
+    return memory_of(r, e) - e->mapped_bytes <= memory_spare(&r->memory);
+}
+
+static const char *verdict(const struct size_report *r, const struct size_estimate *e)
+{
+    if (memory_of(r, e) <= memory_spare(&r->memory)) return "fits";
+    return fits(r, e) ? "runs from disk" : "does not fit";
+}
+
 // ---- Text ----------------------------------------------------------------------------------------------------------
 
 static void print_row(const struct size_report *r, const char *name, const struct size_estimate *e)
@@ -66,9 +84,8 @@ static void print_row(const struct size_report *r, const char *name, const struc
     printf("%-13s %8.3f  %9.1f MiB  %8.3f GB", name, sizes_bits_per_weight(e), (double)e->tensor_bytes / 0x1p20,
            (double)e->tensor_bytes / 1e9);
     if (r->has_config) {
-        uint64_t memory = sizes_memory(e, &r->config, r->kv_type, r->context);
-        printf("  %8.2f GB", (double)memory / 1e9);
-        if (r->memory.total > 0) printf("  %s", memory <= memory_spare(&r->memory) ? "fits" : "does not fit");
+        printf("  %8.2f GB", (double)memory_of(r, e) / 1e9);
+        if (r->memory.total > 0) printf("  %s", verdict(r, e));
     }
     if (e->odd_matrices > 0) printf("  (%" PRIu64 " matrices do not divide into its blocks: F16)", e->odd_matrices);
     putchar('\n');
@@ -101,9 +118,8 @@ static json_t *estimate_to_json(const struct size_report *r, const char *name, c
         json_pack("{s:s, s:f, s:I, s:I}", "type", name, "bits_per_weight", sizes_bits_per_weight(e), "tensor_bytes",
                   (json_int_t)e->tensor_bytes, "odd_matrices", (json_int_t)e->odd_matrices);
     if (!r->has_config) return object;
-    uint64_t memory = sizes_memory(e, &r->config, r->kv_type, r->context);
-    json_object_set_new(object, "memory_bytes", json_integer((json_int_t)memory));
-    if (r->memory.total > 0) json_object_set_new(object, "fits", json_boolean(memory <= memory_spare(&r->memory)));
+    json_object_set_new(object, "memory_bytes", json_integer((json_int_t)memory_of(r, e)));
+    if (r->memory.total > 0) json_object_set_new(object, "fits", json_boolean(fits(r, e)));
     return object;
 }
 
@@ -126,9 +142,10 @@ static void gather(struct size_report *r, const struct gguf_file *file, const st
     *r = (struct size_report){.file = file, .kv_type = (tern_kv_type)o->kv_type, .memory = machine_memory("")};
     r->has_config = config_read(file, &r->config) == TERN_OK;
     if (r->has_config) r->context = o->context > 0 ? o->context : r->config.context;
-    r->as_is = sizes_as_is(file->tensors, file->n_tensors);
+    const bool dense = device_prefers_dense(getenv("TERN_CPU"));
+    r->as_is = sizes_as_is(file->tensors, file->n_tensors, dense);
     for (int i = 0; i < N_TYPES; i++)
-        r->of_type[i] = sizes_of_type(file->tensors, file->n_tensors, types[i]);
+        r->of_type[i] = sizes_of_type(file->tensors, file->n_tensors, types[i], dense);
 }
 
 static int describe(const struct size_options *o)

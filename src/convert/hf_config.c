@@ -1,5 +1,7 @@
 #include "convert/hf_config.h"
 
+#include "base/elementary.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -211,6 +213,20 @@ static tern_status add_optional(struct reader *r, const json_t *rope, const char
     return value > 0 ? metadata_add_f32(r->metadata, key(r, gguf_name), (float)value) : TERN_OK;
 }
 
+// What transformers (modeling_rope_utils.py) multiplies cosines and sines by; readers of a GGUF file multiply by
+// 1 + 0.1 ln(factor) themselves, and by what is written here.
+static tern_status add_yarn_magnitude(struct reader *r, const json_t *rope, double factor)
+{
+    const double growth = factor > 1 ? 0.1 * elementary_log(factor) : 0;
+    const double scale = json_number_value(json_object_get(rope, "mscale")),
+                 scale_all = json_number_value(json_object_get(rope, "mscale_all_dim"));
+    double given = 0;
+    TRY(read_positive(r, rope, "attention_factor", &given));
+    if (given == 0 && scale > 0 && scale_all > 0) given = (1 + scale * growth) / (1 + scale_all * growth);
+    if (given == 0) return TERN_OK;
+    return metadata_add_f32(r->metadata, key(r, "rope.scaling.yarn_attn_factor"), (float)(given / (1 + growth)));
+}
+
 static tern_status add_yarn(struct reader *r, const json_t *rope)
 {
     double factor = 1, original = 0;
@@ -221,7 +237,7 @@ static tern_status add_yarn(struct reader *r, const json_t *rope)
     TRY(metadata_add_string(r->metadata, key(r, "rope.scaling.type"), "yarn", strlen("yarn")));
     TRY(metadata_add_f32(r->metadata, key(r, "rope.scaling.factor"), (float)factor));
     TRY(metadata_add_u32(r->metadata, key(r, "rope.scaling.original_context_length"), (uint32_t)original));
-    TRY(add_optional(r, rope, "attention_factor", "rope.scaling.yarn_attn_factor"));
+    TRY(add_yarn_magnitude(r, rope, factor));
     TRY(add_optional(r, rope, "beta_fast", "rope.scaling.yarn_beta_fast"));
     return add_optional(r, rope, "beta_slow", "rope.scaling.yarn_beta_slow");
 }

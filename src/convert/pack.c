@@ -149,24 +149,43 @@ static bool tells_block_size(const struct tensor_plan *plan)
     return other + gguf_writer_padding(other) != bytes + gguf_writer_padding(bytes);
 }
 
+// Both have one number in a file, so that no file can hold both.
 static tern_status check_block_sizes(const struct packing *p)
 {
     uint64_t n = 0;
+    bool told = false;
+    const struct tensor *older = NULL;
     for (uint64_t i = 0; i < p->source.n_tensors; i++) {
+        if (p->plans[i].type == DTYPE_Q2_0_G128) older = &p->source.tensors[i].tensor;
         if (p->plans[i].type != DTYPE_Q2_0_G64) continue;
-        if (tells_block_size(&p->plans[i])) return TERN_OK;
+        told = told || tells_block_size(&p->plans[i]);
         n++;
     }
-    if (n == 0) return TERN_OK;
+    if (n > 0 && older != NULL)
+        return status_fail(
+            TERN_UNSUPPORTED,
+            "tensor %s would stay Q2_0 with blocks of 128 beside others with blocks of 64, and no reader "
+            "could tell them apart; give it PQ2_0, which has the same bytes",
+            older->name);
+    if (n == 0 || told) return TERN_OK;
     return status_fail(TERN_UNSUPPORTED,
                        "the matrices of type Q2_0 are so small that nobody could tell their blocks of "
                        "64 from blocks of 128; give them PQ2_0");
+}
+
+static tern_status check_importance(const struct packing *p)
+{
+    if (p->options->importance == NULL || p->options->method_given || !p->source.trained_ternary) return TERN_OK;
+    return status_fail(TERN_INVALID,
+                       "this model was trained to be ternary and is rounded as it was trained, which weighs "
+                       "no errors: --calibrate needs --method least-squares or block64");
 }
 
 static tern_status plan_tensors(struct packing *p)
 {
     const struct pack_options *o = p->options;
     bool head = false;
+    TRY(check_importance(p));
     p->plans = calloc((size_t)(p->source.n_tensors + 1), sizeof *p->plans);
     if (p->plans == NULL) return status_fail(TERN_NO_MEMORY, "no memory for the list of tensors");
     for (uint64_t i = 0; i < p->source.n_tensors; i++) {

@@ -2,6 +2,7 @@
 
 #include "model/memory_plan.h"
 #include "text/chat.h"
+#include "text/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,17 +70,20 @@ static tern_status open_chat_template(tern_model *model)
 }
 
 // Keys and values come later: callers that know how many ask for the tiles that leave them room.
-static bool wants_dense_tiles(const tern_model *model, const char *kernels, tern_tiles tiles)
+static bool wants_dense_tiles(const tern_model *model, const char *kernels, const tern_model_options *o)
 {
     struct memory_plan_options options = {.memory = machine_memory("")};
-    if (tiles != TERN_TILES_AUTO) return tiles == TERN_TILES_DENSE;
-    return device_prefers_dense(kernels) || memory_plan_needs_dense(model->file, &model->config, options);
+    if (o->tiles != TERN_TILES_AUTO) return o->tiles == TERN_TILES_DENSE;
+    if (!o->f32_activations && device_prefers_dense(kernels))
+        return true; // no kernel multiplies floats by them as fast
+    return memory_plan_needs_dense(model->file, &model->config, options);
 }
 
 static tern_status open_parts(tern_model *model, const char *path, const tern_model_options *options)
 {
     TRY(gguf_open(path, &model->file));
     TRY(config_read(model->file, &model->config));
+    utf8_repair(model->config.name); // what a file says, and cut perhaps within a character
     TRY(tokenizer_open(model->file, &model->tokenizer));
     // Fewer are fine: embeddings are often padded with rows that no token uses.
     if (tokenizer_vocabulary(model->tokenizer) > model->config.n_vocabulary)
@@ -92,7 +96,7 @@ static tern_status open_parts(tern_model *model, const char *path, const tern_mo
         .threads = options->threads,
         .kernels = kernels,
         .f32_activations = options->f32_activations,
-        .dense_tiles = wants_dense_tiles(model, kernels, options->tiles),
+        .dense_tiles = wants_dense_tiles(model, kernels, options),
     };
     model->f32_activations = options->f32_activations;
     TRY(device_open(&device_options, &model->device));

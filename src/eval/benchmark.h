@@ -8,7 +8,7 @@
 enum { BENCHMARK_MAX_MODELS = 16, BENCHMARK_NAME_BYTES = 128 };
 
 struct benchmark_model {
-    char file[256];                  // without its folders, with " (dense tiles)" if they were asked for
+    char file[256]; // without its folders; " (dense tiles)" if tiles were chosen, " (2)" of a second one
     char name[BENCHMARK_NAME_BYTES]; // general.name
     char architecture[32], type[32]; // type: what most weights have in the file
     bool dense_tiles;                // that ternary weights lie in

@@ -12,33 +12,30 @@ static uint64_t matrix_bytes(const struct tensor *t, enum dtype type)
     return row > 0 ? t->rows * row + dtype_info(type)->tail_bytes : 0;
 }
 
-// Tiles have 17 and 9 bytes for 64 weights, one more with a scale for each 64; what is used where it lies in the file
-// takes what it takes there.
-static uint64_t run_bytes(uint64_t weights, uint64_t file_bytes, enum dtype type)
+// Loose tiles have 17 bytes for 64 weights, one more with a scale for each 64, dense ones 14, those of bits 9.
+static uint64_t tile_bytes(const struct tensor *t, enum dtype type, bool dense)
 {
-    switch (dtype_info(type)->kind) {
-    case DTYPE_TERNARY:
-        return weights / 64 * (type == DTYPE_Q2_0_G64 ? 18 : 17);
-    case DTYPE_BINARY:
-        return weights / 64 * 9;
-    default:
-        return file_bytes;
-    }
+    const uint64_t blocks = t->rows * t->dims[0] / 64;
+    if (dtype_info(type)->kind == DTYPE_BINARY) return blocks * 9;
+    if (type == DTYPE_Q2_0_G64) return blocks * 18;
+    return blocks * (dense && t->dims[0] % 128 == 0 ? 14 : 17);
 }
 
-static void add_matrix(struct size_estimate *sum, const struct tensor *t, enum dtype type)
+static void add_matrix(struct size_estimate *sum, const struct tensor *t, enum dtype type, bool dense)
 {
     uint64_t weights = t->rows * t->dims[0], bytes = matrix_bytes(t, type);
     if (bytes == 0) {
         sum->odd_matrices++;
-        sum->tensor_bytes += weights * sizeof(uint16_t);
-        sum->run_bytes += weights * sizeof(uint16_t);
-        return;
+        bytes = weights * sizeof(uint16_t);
+        type = DTYPE_F16;
+    } else {
+        sum->matrix_weights += weights;
+        sum->matrix_bytes += bytes;
     }
-    sum->matrix_weights += weights;
-    sum->matrix_bytes += bytes;
+    const bool mapped = dtype_info(type)->kind == DTYPE_DENSE;
     sum->tensor_bytes += bytes;
-    sum->run_bytes += run_bytes(weights, bytes, type);
+    sum->run_bytes += mapped ? bytes : tile_bytes(t, type, dense);
+    if (mapped) sum->mapped_bytes += bytes;
 }
 
 static void add_vector(struct size_estimate *sum, const struct tensor *t)
@@ -47,25 +44,25 @@ static void add_vector(struct size_estimate *sum, const struct tensor *t)
     sum->run_bytes += t->dims[0] * sizeof(float);
 }
 
-struct size_estimate sizes_of_type(const struct tensor *tensors, uint64_t n_tensors, enum dtype type)
+struct size_estimate sizes_of_type(const struct tensor *tensors, uint64_t n_tensors, enum dtype type, bool dense_tiles)
 {
     struct size_estimate sum = {0};
     for (uint64_t i = 0; i < n_tensors; i++) {
         if (tensors[i].n_dims > 1)
-            add_matrix(&sum, &tensors[i], type);
+            add_matrix(&sum, &tensors[i], type, dense_tiles);
         else
             add_vector(&sum, &tensors[i]);
     }
     return sum;
 }
 
-struct size_estimate sizes_as_is(const struct tensor *tensors, uint64_t n_tensors)
+struct size_estimate sizes_as_is(const struct tensor *tensors, uint64_t n_tensors, bool dense_tiles)
 {
     struct size_estimate sum = {0};
     for (uint64_t i = 0; i < n_tensors; i++) {
         const struct tensor *t = &tensors[i];
         if (t->n_dims > 1) {
-            add_matrix(&sum, t, t->type);
+            add_matrix(&sum, t, t->type, dense_tiles);
         } else {
             sum.tensor_bytes += t->bytes;
             sum.run_bytes += t->bytes;

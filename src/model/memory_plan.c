@@ -30,7 +30,7 @@ bool memory_plan_needs_dense(const struct gguf_file *file, const struct config *
 {
     struct memory_plan plan = memory_plan_bound(file, config, options.kv_type, options.context, &options.memory);
     if (memory_plan_fits(&plan)) return false;
-    options.weights = (struct device_measure){.dense_tiles = false};
+    options.weights.dense_tiles = false;
     if (memory_plan_make(file, config, &options, &plan) != TERN_OK || memory_plan_fits(&plan)) return false;
     options.weights.dense_tiles = true;
     return memory_plan_make(file, config, &options, &plan) == TERN_OK && memory_plan_fits(&plan);

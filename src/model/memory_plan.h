@@ -33,8 +33,8 @@ tern_status memory_plan_make(const struct gguf_file *file, const struct config *
 struct memory_plan memory_plan_bound(const struct gguf_file *file, const struct config *config, tern_kv_type kv_type,
                                      int32_t context, const struct machine_memory *memory);
 
-// Whether dense tiles fit and loose ones do not; options.weights does not matter. False too where the file cannot
-// be planned.
+// Whether dense tiles fit and loose ones do not; options.weights.dense_tiles does not matter. False too where the file
+// cannot be planned.
 bool memory_plan_needs_dense(const struct gguf_file *file, const struct config *config,
                              struct memory_plan_options options);
 

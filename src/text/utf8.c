@@ -1,5 +1,6 @@
 #include "text/utf8.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { REPLACEMENT = 0xFFFD };
@@ -90,6 +91,16 @@ static size_t valid_prefix(const char *text, size_t length)
 bool utf8_valid(const char *text, size_t length)
 {
     return valid_prefix(text, length) == length;
+}
+
+void utf8_repair(char *text)
+{
+    for (size_t length = strlen(text), i = 0; i < length;) {
+        uint32_t code_point;
+        int n = utf8_decode(text + i, length - i, &code_point);
+        if (n < 0) memset(text + i, '?', (size_t)-n);
+        i += (size_t)abs(n);
+    }
 }
 
 static tern_status append_replacement(struct buffer *out)

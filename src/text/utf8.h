@@ -15,6 +15,9 @@ int utf8_encode(uint32_t code_point, char *out);
 // True if the bytes are well-formed throughout.
 bool utf8_valid(const char *text, size_t length);
 
+// Makes every byte that is part of no character a '?'.
+void utf8_repair(char *text);
+
 // Holds back an unfinished character at the end of what was pushed.
 struct utf8_stream {
     char held[4];

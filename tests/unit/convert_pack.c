@@ -442,6 +442,74 @@ static void embedding_and_head_have_their_types(void **state)
     assert_says("the model has no head of its own");
 }
 
+// Two matrices of the older Q2_0, with blocks of 128.
+static void write_older_q2_0(const char *name)
+{
+    static const uint8_t codes[ROWS * COLUMNS / 128 * 34];
+    struct gguf_writer_tensor tensors[2] = {
+        {"token_embd.weight", DTYPE_Q2_0_G128, 2, {COLUMNS, ROWS, 1, 1}, sizeof codes},
+        {"blk.0.ffn_up.weight", DTYPE_Q2_0_G128, 2, {COLUMNS, ROWS, 1, 1}, sizeof codes},
+    };
+    struct metadata metadata = {0};
+    struct buffer file = {0};
+    assert_int_equal(metadata_add_string(&metadata, "general.architecture", "llama", strlen("llama")), TERN_OK);
+    assert_int_equal(gguf_writer_header(&metadata, tensors, 2, &file), TERN_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(buffer_append(&file, codes, sizeof codes), TERN_OK);
+        assert_int_equal(buffer_append(&file, (char[32]){0}, (size_t)gguf_writer_padding(sizeof codes)), TERN_OK);
+    }
+    FILE *stream = fopen(in_folder(name), "wb");
+    assert_non_null(stream);
+    assert_int_equal(fwrite(file.data, 1, file.length, stream), file.length);
+    assert_int_equal(fclose(stream), 0);
+    buffer_free(&file);
+    metadata_free(&metadata);
+}
+
+// One number means both in a file: a reader can tell which only if all are alike.
+static void two_layouts_of_q2_0_are_refused(void **state)
+{
+    (void)state;
+    struct pack_report report;
+    struct gguf_file *file;
+    struct pack_options options = options_for(DTYPE_Q2_0_G64);
+    write_older_q2_0("a.gguf");
+    options.embedding_type = PACK_KEEP;
+    assert_int_equal(pack("a.gguf", "mixed.gguf", &options, &report), TERN_UNSUPPORTED);
+    assert_says("tensor token_embd.weight would stay Q2_0 with blocks of 128");
+    assert_false(exists("mixed.gguf"));
+    options.embedding_type = DTYPE_PQ2_0;
+    assert_int_equal(pack("a.gguf", "out.gguf", &options, &report), TERN_OK);
+    assert_int_equal(gguf_open(in_folder("out.gguf"), &file), TERN_OK);
+    gguf_close(file);
+}
+
+static const float *all_alike(void *context, const char *name, uint64_t columns)
+{
+    (void)name;
+    (void)columns;
+    return context;
+}
+
+// Importance that rounding would not look at is refused.
+static void trained_models_take_no_importance(void **state)
+{
+    (void)state;
+    static const uint16_t halves[16 * 128];
+    static float ones[128];
+    struct pack_report report;
+    struct pack_options options = options_for(DTYPE_PQ2_0);
+    for (int i = 0; i < 128; i++)
+        ones[i] = 1;
+    options.importance = all_alike;
+    options.importance_context = ones;
+    write_model_of("bitnet-b1.58", "blk.0.attn_q.weight", "a.gguf", DTYPE_F16, 16, 128, halves);
+    assert_int_equal(pack("a.gguf", "out.gguf", &options, &report), TERN_INVALID);
+    assert_says("--calibrate needs --method least-squares or block64");
+    options.method_given = true;
+    assert_int_equal(pack("a.gguf", "out.gguf", &options, &report), TERN_OK);
+}
+
 static void names_of_types_are_read(void **state)
 {
     (void)state;
@@ -762,6 +830,8 @@ int main(void)
         TEST(rules_decide_in_order),
         TEST(odd_rows_are_refused_or_get_their_type),
         TEST(embedding_and_head_have_their_types),
+        TEST(two_layouts_of_q2_0_are_refused),
+        TEST(trained_models_take_no_importance),
         TEST(names_of_types_are_read),
         TEST(least_squares_errs_least),
         TEST(importance_weighs_errors),

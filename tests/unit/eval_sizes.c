@@ -58,7 +58,7 @@ static double gigabytes(const struct shape *shape, enum dtype type)
 {
     struct list list;
     fill(&list, shape);
-    return (double)sizes_of_type(list.tensors, list.count, type).tensor_bytes / 1e9;
+    return (double)sizes_of_type(list.tensors, list.count, type, false).tensor_bytes / 1e9;
 }
 
 static void assert_printed(double found, double expected, double unit)
@@ -71,7 +71,7 @@ static void the_4b_file_has_1020_mib(void **state)
     (void)state;
     struct list list;
     fill(&list, &BONSAI_4B);
-    struct size_estimate e = sizes_of_type(list.tensors, list.count, DTYPE_Q2_0_G128);
+    struct size_estimate e = sizes_of_type(list.tensors, list.count, DTYPE_Q2_0_G128, false);
     assert_int_equal(e.matrix_weights, 4022272000);
     assert_int_equal(e.tensor_bytes, 4022272000 / 128 * 34 + 4 * (36 * (2 * 2560 + 2 * 128) + 2560));
     assert_printed((double)e.tensor_bytes / 0x1p20, 1020, 1);
@@ -105,13 +105,13 @@ static void rows_that_are_no_whole_blocks_are_f16(void **state)
     struct list list = {.count = 0};
     add(&list, 10, 576);
     add(&list, 10, 1536);
-    struct size_estimate e = sizes_of_type(list.tensors, list.count, DTYPE_PQ2_0);
+    struct size_estimate e = sizes_of_type(list.tensors, list.count, DTYPE_PQ2_0, false);
     assert_int_equal(e.odd_matrices, 1);
     assert_int_equal(e.matrix_weights, 15360);
     assert_int_equal(e.tensor_bytes, 15360 / 128 * 34 + 5760 * 2);
 }
 
-// Whatever a ternary file has, it runs at 2.125 bits.
+// Whatever a ternary file has, it runs at 2.125 bits, or 1.75 in dense tiles.
 static void memory_is_that_of_tiles_keys_and_values(void **state)
 {
     (void)state;
@@ -125,12 +125,17 @@ static void memory_is_that_of_tiles_keys_and_values(void **state)
                             .n_ffn = 512,
                             .n_vocabulary = 1000,
                             .context = 128};
-    struct size_estimate e = sizes_of_type(list.tensors, list.count, DTYPE_PTQ1_0);
+    struct size_estimate e = sizes_of_type(list.tensors, list.count, DTYPE_PTQ1_0, false);
     assert_int_equal(e.tensor_bytes, 65536 / 128 * 28);
     assert_int_equal(e.run_bytes, 65536 / 64 * 17);
-    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_Q2_0_G64).run_bytes, 65536 / 64 * 18);
-    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_Q1_0).run_bytes, 65536 / 64 * 9);
-    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_F16).run_bytes, 65536 * 2);
+    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_Q2_0_G64, false).run_bytes, 65536 / 64 * 18);
+    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_Q1_0, false).run_bytes, 65536 / 64 * 9);
+    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_F16, false).run_bytes, 65536 * 2);
+    assert_int_equal(e.mapped_bytes, 0);
+    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_F16, true).mapped_bytes, 65536 * 2);
+    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_TQ2_0, true).run_bytes, 65536 / 64 * 14);
+    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_Q2_0_G64, true).run_bytes, 65536 / 64 * 18);
+    assert_int_equal(sizes_of_type(list.tensors, list.count, DTYPE_Q1_0, true).run_bytes, 65536 / 64 * 9);
     uint64_t cache = 2 * 2 * 64 * 2 * sizeof(uint16_t) * 128;
     uint64_t rows = 256 * sizeof(float) * (4 * 256 + 3 * 256 + 2 * 128 + 3 * 512), sampler = 40 * 1000;
     assert_int_equal(memory_working_bytes(&config), rows + sampler);

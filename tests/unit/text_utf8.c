@@ -156,6 +156,17 @@ static void test_stream_stops_at_the_limit_of_its_buffer(void **state)
     buffer_free(&out);
 }
 
+static void test_repair_replaces_what_is_no_character(void **state)
+{
+    (void)state;
+    char cut[] = "na\u00EFve \xE9t\xE9 \U0001F600 \xF0\x9F\x98";
+    utf8_repair(cut);
+    assert_string_equal(cut, "na\u00EFve ?t? \U0001F600 ???");
+    char fine[] = "\u20AC";
+    utf8_repair(fine);
+    assert_string_equal(fine, "\u20AC");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_stream_holds_back_unfinished_characters),
         cmocka_unit_test(test_stream_cut_anywhere),
         cmocka_unit_test(test_stream_stops_at_the_limit_of_its_buffer),
+        cmocka_unit_test(test_repair_replaces_what_is_no_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
