@@ -20,6 +20,14 @@ static bool has_f16c(void)
     unsigned eax, ebx, ecx, edx;
     return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C) != 0;
 }
+
+// VPDPBUSD without AVX-512, which clang 14's __builtin_cpu_supports does not know.
+static bool has_avx_vnni(void)
+{
+    enum { AVX_VNNI = 1 << 4 };
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & AVX_VNNI) != 0;
+}
 #endif
 
 struct cpu_features cpu_detect(void)
@@ -30,6 +38,7 @@ struct cpu_features cpu_detect(void)
     // The compiler's run-time asks XGETBV too: a feature counts only if the system saves its registers.
     cpu.sse41 = __builtin_cpu_supports("sse4.1");
     cpu.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+    cpu.avxvnni = cpu.avx2 && has_avx_vnni();
     cpu.avx512 = cpu.avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                  __builtin_cpu_supports("avx512vnni");

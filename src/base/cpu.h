@@ -7,9 +7,10 @@
 
 struct cpu_features {
     bool sse41;
-    bool avx2;   // with FMA and F16C, and the operating system saving the registers
-    bool avx512; // F, BW, DQ, VL and VNNI, on top of avx2
-    bool neon;   // AArch64: always
+    bool avx2;    // with FMA and F16C, and the operating system saving the registers
+    bool avxvnni; // AVX-VNNI, on top of avx2
+    bool avx512;  // F, BW, DQ, VL and VNNI, on top of avx2
+    bool neon;    // AArch64: always
     bool dotprod;
     bool i8mm;
 };

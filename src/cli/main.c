@@ -41,8 +41,9 @@ static void print_help(FILE *stream)
           "\n"
           "exit codes: 0 fine; 1 the model, a file or the system failed; 2 the command line makes no sense;\n"
           "130 interrupted with Ctrl-C\n"
-          "environment: TERN_CPU=reference|sse41|avx2|avx512|neon|dotprod|i8mm chooses the kernels, NO_COLOR=1 turns\n"
-          "off colours; HF_TOKEN, HF_ENDPOINT and XDG_CACHE_HOME are of the hub ('tern pull --help')\n",
+          "environment: TERN_CPU=reference|sse41|avx2|avxvnni|avx512|neon|dotprod|i8mm chooses the kernels,\n"
+          "NO_COLOR=1 turns off colours; HF_TOKEN, HF_ENDPOINT and XDG_CACHE_HOME are of the hub\n"
+          "('tern pull --help')\n",
           stream);
 }
 

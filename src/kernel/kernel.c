@@ -2,11 +2,13 @@
 
 #include "kernel/tables.h"
 
+// clang-format off
 static const struct kernels *const tables[] = {
     &kernel_reference,
 #if defined(__x86_64__)
     &kernel_sse41,
     &kernel_avx2,
+    &kernel_avxvnni,
     &kernel_avx512,
 #elif defined(__aarch64__)
     &kernel_neon,
@@ -14,6 +16,7 @@ static const struct kernels *const tables[] = {
     &kernel_i8mm,
 #endif
 };
+// clang-format on
 
 enum { N_TABLES = sizeof tables / sizeof tables[0] };
 
@@ -28,6 +31,7 @@ static bool table_runs(const struct kernels *table, const struct cpu_features *c
 {
     if (strcmp(table->name, "sse41") == 0) return cpu->sse41;
     if (strcmp(table->name, "avx2") == 0) return cpu->avx2;
+    if (strcmp(table->name, "avxvnni") == 0) return cpu->avxvnni;
     if (strcmp(table->name, "avx512") == 0) return cpu->avx512;
     if (strcmp(table->name, "neon") == 0) return cpu->neon;
     if (strcmp(table->name, "dotprod") == 0) return cpu->neon && cpu->dotprod;
@@ -45,7 +49,7 @@ const struct kernels *kernel_select(const struct cpu_features *cpu, const char *
 const char *kernel_names(void)
 {
 #if defined(__x86_64__)
-    return "reference, sse41, avx2, avx512";
+    return "reference, sse41, avx2, avxvnni, avx512";
 #elif defined(__aarch64__)
     return "reference, neon, dotprod, i8mm";
 #else

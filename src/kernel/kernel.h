@@ -48,7 +48,7 @@ struct attention_block {
 enum { ATTENTION_MAX_HEAD = 256 };
 
 struct kernels {
-    const char *name; // "reference", "sse41", "avx2", "avx512", "neon", "dotprod", "i8mm"
+    const char *name; // "reference", "sse41", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm"
 
     // int8 activations. For each group: absmax over |x| (elements that are not finite are taken as 0), and if it is
     // at least 1e-30f: scale = absmax / 127, q = rintf(x * (127 / absmax)), ties to even; else scale = 0, q = 0.
@@ -126,7 +126,7 @@ const struct kernels *const *kernel_tables(int *count);
 
 // The best table for this CPU, or the one named (NULL: best). NULL if the name is unknown or the CPU lacks it.
 const struct kernels *kernel_select(const struct cpu_features *cpu, const char *name);
-// All tables that were built in: "reference, sse41, avx2, avx512".
+// All tables that were built in: "reference, sse41, avx2, avxvnni, avx512".
 const char *kernel_names(void);
 
 // exp in float by our own polynomial, max. relative error 2e-7: n = rintf(x * log2 e), r = fmaf(-n, ln2_hi, x),

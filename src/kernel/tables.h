@@ -8,6 +8,7 @@
 extern const struct kernels kernel_reference; // reference.c
 extern const struct kernels kernel_sse41;     // x86/sse41.c
 extern const struct kernels kernel_avx2;      // x86/avx2.c
+extern const struct kernels kernel_avxvnni;   // x86/avxvnni.c
 extern const struct kernels kernel_avx512;    // x86/avx512.c
 extern const struct kernels kernel_neon;      // arm/neon.c
 extern const struct kernels kernel_dotprod;   // arm/dotprod.c

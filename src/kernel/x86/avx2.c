@@ -1,5 +1,6 @@
 // The AVX2 table (with FMA and F16C): the same bits as reference.c. Elements that fill no vector go through the
 // reference's own functions or through the same scalar steps.
+#include "kernel/x86/avx2.h"
 #include "kernel/packed.h"
 #include "kernel/tables.h"
 #include "kernel/x86/avx2_attend.h"
@@ -54,7 +55,7 @@ static void quantise_group(const float *x, int64_t n, int8_t *q, float *scale)
         q[i] = (int8_t)rintf(isfinite(x[i]) ? x[i] * inverse : 0.0f);
 }
 
-static void quantise(const float *x, int64_t n, int64_t group, int8_t *q, float *scale)
+void avx2_quantise(const float *x, int64_t n, int64_t group, int8_t *q, float *scale)
 {
     for (int64_t i = 0; i < n; i += group)
         quantise_group(x + i, min_i64(group, n - i), q + i, scale++);
@@ -63,26 +64,26 @@ static void quantise(const float *x, int64_t n, int64_t group, int8_t *q, float 
 // ---- Products
 // -----------------------------------------------------------------------------------------------------------
 
-static int64_t table_bytes(const struct matrix *w, int64_t n_tokens)
+int64_t avx2_table_bytes(const struct matrix *w, int64_t n_tokens)
 {
-    const bool looks_up = w->kind != MATRIX_DENSE && w->form != ACTIVATION_F32 && n_tokens <= LOOKUP_TOKENS;
-    return looks_up ? lookup_bytes(w) : 0;
+    if (w->form == ACTIVATION_F32) return 0;
+    if (w->kind == MATRIX_DENSE) return int8_table_bytes(w);
+    return n_tokens <= LOOKUP_TOKENS ? lookup_bytes(w) : 0;
 }
 
-static void table_build(const struct matrix *w, int64_t n_tokens, const int8_t *q, uint8_t *table)
+void avx2_table_build(const struct matrix *w, int64_t n_tokens, const int8_t *q, uint8_t *table)
 {
     (void)n_tokens;
-    lookup_build(w, q, table);
+    if (w->kind == MATRIX_DENSE)
+        int8_build(w, q, table);
+    else
+        lookup_build(w, q, table);
 }
 
-static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
-                     void *scratch);
-static int64_t scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens);
+static const struct packed_table packed_table = {false, avx2_scratch_bytes, avx2_multiply};
 
-static const struct packed_table packed_table = {false, scratch_bytes, multiply};
-
-static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
-                     void *scratch)
+void avx2_multiply(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
+                   void *scratch)
 {
     if (job->w->kind == MATRIX_DENSE)
         dense_multiply(job, tile * TILE_ROWS, min_i64(tile_end * TILE_ROWS, job->w->rows), token, token_end, scratch);
@@ -92,12 +93,20 @@ static void multiply(const struct multiply *job, int64_t tile, int64_t tile_end,
         tiles_multiply(job, tile, tile_end, token, token_end, scratch);
 }
 
-static int64_t scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens)
+int64_t avx2_scratch_bytes(const struct matrix *w, int64_t n_tiles, int64_t n_tokens)
 {
     if (w->kind == MATRIX_PACKED_TRITS) return packed_scratch_bytes(&packed_table, w, n_tiles, n_tokens);
-    int64_t bytes =
-        w->kind == MATRIX_DENSE ? dense_scratch_bytes(w, n_tokens) : tiles_scratch_bytes(w, n_tiles, n_tokens);
-    return (bytes + 63) / 64 * 64;
+    int64_t bytes = w->kind == MATRIX_DENSE ? dense_scratch_bytes(w) : tiles_scratch_bytes(w, n_tiles, n_tokens);
+    return round_up(bytes);
+}
+
+// What nothing has asked for when the first tile's turn comes.
+void avx2_read_ahead(const struct matrix *w, int64_t tile)
+{
+    if (w->kind == MATRIX_DENSE) return;
+    const uint8_t *codes = w->data + tile * w->tile_bytes;
+    for (int64_t i = 0; i < min_i64(PREFETCH_BYTES, w->tile_bytes); i += 64)
+        _mm_prefetch((const char *)(codes + i), _MM_HINT_T0);
 }
 
 // ---- Elementwise
@@ -120,7 +129,7 @@ static float sum_of_squares(const float *x, int64_t n)
     return tree16(lanes);
 }
 
-static void rms_norm(const float *x, const float *weight, int64_t n, float eps, float *out)
+void avx2_rms_norm(const float *x, const float *weight, int64_t n, float eps, float *out)
 {
     const float s = 1.0f / sqrtf(sum_of_squares(x, n) / (float)n + eps);
     int64_t i = 0;
@@ -133,7 +142,7 @@ static void rms_norm(const float *x, const float *weight, int64_t n, float eps, 
         out[i] = weight != NULL ? x[i] * s * weight[i] : x[i] * s;
 }
 
-static void add(float *x, const float *y, int64_t n)
+void avx2_add(float *x, const float *y, int64_t n)
 {
     int64_t i = 0;
     for (; i + 8 <= n; i += 8)
@@ -141,7 +150,7 @@ static void add(float *x, const float *y, int64_t n)
     reference_add(x + i, y + i, n - i);
 }
 
-static void silu_gate(const float *gate, const float *up, int64_t n, float *out)
+void avx2_silu_gate(const float *gate, const float *up, int64_t n, float *out)
 {
     int64_t i = 0;
     for (; i + 8 <= n; i += 8) {
@@ -153,7 +162,7 @@ static void silu_gate(const float *gate, const float *up, int64_t n, float *out)
     reference_silu_gate(gate + i, up + i, n - i, out + i);
 }
 
-static void relu2_gate(const float *gate, const float *up, int64_t n, float *out)
+void avx2_relu2_gate(const float *gate, const float *up, int64_t n, float *out)
 {
     int64_t i = 0;
     for (; i + 8 <= n; i += 8) {
@@ -195,7 +204,7 @@ static void rope_interleaved(float *head, const float *cosine, const float *sine
     reference_rope(head + 2 * i, cosine + i, sine + i, n_pairs - i, true);
 }
 
-static void rope(float *head, const float *cosine, const float *sine, int64_t n_pairs, bool interleaved)
+void avx2_rope(float *head, const float *cosine, const float *sine, int64_t n_pairs, bool interleaved)
 {
     if (interleaved)
         rope_interleaved(head, cosine, sine, n_pairs);
@@ -203,7 +212,7 @@ static void rope(float *head, const float *cosine, const float *sine, int64_t n_
         rope_halves(head, cosine, sine, n_pairs);
 }
 
-static void to_half(const float *x, int64_t n, uint16_t *out)
+void avx2_to_half(const float *x, int64_t n, uint16_t *out)
 {
     int64_t i = 0;
     for (; i + 8 <= n; i += 8) {
@@ -213,22 +222,29 @@ static void to_half(const float *x, int64_t n, uint16_t *out)
     reference_to_half(x + i, n - i, out + i);
 }
 
+// ---- Attention
+// ---
+
+void avx2_attend(const struct attention_block *block, void *scratch)
+{
+    (void)scratch;
+    switch (block->kv_type) {
+    case TERN_KV_F16:
+        attend_type(block, TERN_KV_F16);
+        break;
+    case TERN_KV_Q8_0:
+        attend_type(block, TERN_KV_Q8_0);
+        break;
+    case TERN_KV_Q4_0:
+        attend_type(block, TERN_KV_Q4_0);
+    }
+}
+
 const struct kernels kernel_avx2 = {
     .name = "avx2",
-    .quantise = quantise,
-    .table_bytes = table_bytes,
-    .table_build = table_build,
-    .read_ahead = tiles_read_ahead,
-    .few_tokens = LOOKUP_TOKENS,
-    .multiply = multiply,
-    .token_tile = BATCH_LARGE,
-    .scratch_bytes = scratch_bytes,
-    .rms_norm = rms_norm,
-    .add = add,
-    .silu_gate = silu_gate,
-    .relu2_gate = relu2_gate,
-    .rope = rope,
-    .to_half = to_half,
-    .attend = attend,
-    .attention_scratch_bytes = 0,
+    .table_bytes = avx2_table_bytes,
+    .table_build = avx2_table_build,
+    .multiply = avx2_multiply,
+    .scratch_bytes = avx2_scratch_bytes,
+    AVX2_COMMON,
 };

@@ -209,19 +209,4 @@ SPECIALISE void attend_type(const struct attention_block *block, tern_kv_type ty
     }
 }
 
-static void attend(const struct attention_block *block, void *scratch)
-{
-    (void)scratch;
-    switch (block->kv_type) {
-    case TERN_KV_F16:
-        attend_type(block, TERN_KV_F16);
-        break;
-    case TERN_KV_Q8_0:
-        attend_type(block, TERN_KV_Q8_0);
-        break;
-    case TERN_KV_Q4_0:
-        attend_type(block, TERN_KV_Q4_0);
-    }
-}
-
 #endif

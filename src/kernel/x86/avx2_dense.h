@@ -3,143 +3,7 @@
 #ifndef KERNEL_X86_AVX2_DENSE_H
 #define KERNEL_X86_AVX2_DENSE_H
 
-#include "format/codec.h"
-#include "kernel/x86/avx2_super.h"
-
-enum { DENSE_ROWS = 4, DENSE_TOKENS = 4 }; // most that are at work at once; never both
-
-// Asks for the same place of the rows that come next: a processor's own prefetching starts anew with each row, which
-// leaves it at a third of the speed.
-SPECIALISE void dense_prefetch(const uint8_t *at, int64_t row_bytes)
-{
-    _mm_prefetch((const char *)at + DENSE_ROWS * row_bytes, _MM_HINT_T0);
-}
-
-// ---- int8: Q8_0, Q4_0, Q4_1, and blocks of Q4_K, Q5_K, Q6_K
-// ---------------------------------------------------------------------------------------------
-
-enum { INT8_BLOCK = 32 };
-
-SPECIALISE int64_t int8_block_bytes(enum dtype type)
-{
-    return type == DTYPE_Q8_0 ? 34 : type == DTYPE_Q4_1 ? 20 : 18;
-}
-
-// The 32 integers of a block.
-SPECIALISE __m256i int8_weights(enum dtype type, const uint8_t *block)
-{
-    if (type == DTYPE_Q8_0) return load_256(block + 2);
-    __m128i bytes = load_128(block + (type == DTYPE_Q4_1 ? 4 : 2));
-    __m256i nibbles = _mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes);
-    nibbles = _mm256_and_si256(nibbles, _mm256_set1_epi8(15));
-    return type == DTYPE_Q4_0 ? _mm256_sub_epi8(nibbles, _mm256_set1_epi8(8)) : nibbles;
-}
-
-// Lane j: the sum of products of elements 4j .. 4j + 3. |w| <= 128 as an unsigned byte, |q| <= 127: two products fit
-// int16. Types with minima have no negative weights.
-SPECIALISE __m256 int8_dots(enum dtype type, __m256i w, __m256i q)
-{
-    __m256i pairs = codec_has_minima(type) ? _mm256_maddubs_epi16(w, q)
-                                           : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w));
-    return _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}
-
-// Sums of each block's activations, for minima: sums[n_tokens][columns / 32].
-static void int8_sums(const struct activations *x, int64_t token, int64_t token_end, float *sums)
-{
-    const int8_t *q = x->q + token * x->columns, *end = x->q + token_end * x->columns;
-    for (; q < end; q += INT8_BLOCK) {
-        __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), load_256(q));
-        __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-        __m128i v = _mm_add_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256(fours, 1));
-        v = _mm_add_epi32(v, _mm_shuffle_epi32(v, _MM_SHUFFLE(1, 0, 3, 2)));
-        v = _mm_add_epi32(v, _mm_shuffle_epi32(v, _MM_SHUFFLE(2, 3, 0, 1)));
-        *sums++ = (float)_mm_cvtsi128_si32(v);
-    }
-}
-
-struct int8_block {
-    const uint8_t *place; // about where it lies
-    __m256i weights;
-    __m256 step;
-    float minimum; // 0 if the type has none
-};
-
-// Block b of a row. steps: of the super-block, which its first block writes.
-SPECIALISE struct int8_block int8_block(enum dtype type, const uint8_t *row, int64_t b, float steps[SUPER_STEPS])
-{
-    struct int8_block block = {.minimum = 0.0f};
-    if (!is_super(type)) {
-        block.place = row + b * int8_block_bytes(type);
-        block.weights = int8_weights(type, block.place);
-        block.step = broadcast_half(block.place);
-        if (type == DTYPE_Q4_1) block.minimum = load_one_half(block.place + 2);
-        return block;
-    }
-    const int s = (int)(b % SUPER_BLOCKS);
-    const uint8_t *super = row + b / SUPER_BLOCKS * super_bytes(type);
-    if (s == 0) super_steps(type, super, steps);
-    block.place = super + s * super_bytes(type) / SUPER_BLOCKS;
-    block.weights = block_codes(type, super, s);
-    block.step = block_steps(type, steps, s);
-    if (codec_has_minima(type)) block.minimum = steps[SUPER_BLOCKS + s];
-    return block;
-}
-
-// n_rows rows and n_tokens tokens; sums: int8_sums of the first token.
-SPECIALISE void int8_rows(const struct multiply *job, enum dtype type, int64_t row, int64_t token, const float *sums,
-                          int n_rows, int n_tokens)
-{
-    const struct matrix *w = job->w;
-    const struct activations *x = job->x;
-    const uint8_t *data = w->data + row * w->row_bytes;
-    const int8_t *q = x->q + token * x->columns;
-    const float *x_scale = x->scale + token * x->n_scales;
-    const int64_t n_blocks = w->columns / INT8_BLOCK;
-    __m256 acc[DENSE_ROWS][DENSE_TOKENS];
-    float minimum[DENSE_ROWS][DENSE_TOKENS] = {{0}}, steps[DENSE_ROWS][SUPER_STEPS];
-    foreach (r, n_rows)
-        foreach (t, n_tokens)
-            acc[r][t] = _mm256_setzero_ps();
-    for (int64_t b = 0; b < n_blocks; b++) {
-        foreach (r, n_rows) {
-            const struct int8_block block = int8_block(type, data + r * w->row_bytes, b, steps[r]);
-            dense_prefetch(block.place, w->row_bytes);
-            foreach (t, n_tokens) {
-                float scale = x_scale[t * x->n_scales + b];
-                __m256 dots = int8_dots(type, block.weights, load_256(q + t * x->columns + b * INT8_BLOCK));
-                acc[r][t] = _mm256_fmadd_ps(dots, _mm256_mul_ps(block.step, _mm256_set1_ps(scale)), acc[r][t]);
-                if (codec_has_minima(type))
-                    minimum[r][t] = __builtin_fmaf(sums[t * n_blocks + b], block.minimum * scale, minimum[r][t]);
-            }
-        }
-    }
-    for (int r = 0; r < n_rows; r++)
-        for (int t = 0; t < n_tokens; t++) {
-            float dot = vector_tree8(acc[r][t]);
-            if (codec_has_minima(type)) dot += minimum[r][t];
-            job->out[(token + t) * job->out_stride + row + r] = dot * w->scale;
-        }
-}
-
-SPECIALISE void int8_range(const struct multiply *job, enum dtype type, int64_t row, int64_t row_end, int64_t token,
-                           int64_t token_end, const float *sums)
-{
-    const int64_t n_blocks = job->w->columns / INT8_BLOCK;
-    for (; row < row_end; row += DENSE_ROWS) {
-        int64_t t = token, end = min_i64(row + DENSE_ROWS, row_end);
-        for (; t + DENSE_TOKENS <= token_end; t += DENSE_TOKENS)
-            for (int64_t r = row; r < end; r++)
-                int8_rows(job, type, r, t, sums + (t - token) * n_blocks, 1, DENSE_TOKENS);
-        for (; t < token_end; t++) {
-            if (end - row == DENSE_ROWS)
-                int8_rows(job, type, row, t, sums + (t - token) * n_blocks, DENSE_ROWS, 1);
-            else
-                for (int64_t r = row; r < end; r++)
-                    int8_rows(job, type, r, t, sums + (t - token) * n_blocks, 1, 1);
-        }
-    }
-}
+#include "kernel/x86/avx2_blocks.h"
 
 // ---- Floats: F32, F16, BF16, and rows of every other type after they were unpacked
 // ------------------------------------------
@@ -257,11 +121,9 @@ static bool dense_is_float(enum dtype type)
     return type == DTYPE_F32 || type == DTYPE_F16 || type == DTYPE_BF16;
 }
 
-static int64_t dense_scratch_bytes(const struct matrix *w, int64_t n_tokens)
+static int64_t dense_scratch_bytes(const struct matrix *w)
 {
-    if (w->form != ACTIVATION_F32)
-        return codec_has_minima(w->type) ? w->columns / INT8_BLOCK * n_tokens * (int64_t)sizeof(float) : 0;
-    return dense_is_float(w->type) ? 0 : w->columns * DENSE_ROWS * (int64_t)sizeof(float);
+    return w->form != ACTIVATION_F32 || dense_is_float(w->type) ? 0 : w->columns * DENSE_ROWS * (int64_t)sizeof(float);
 }
 
 SPECIALISE void float_matrix(const struct multiply *job, enum dtype type, int64_t row, int64_t row_end, int64_t token,
@@ -273,37 +135,11 @@ SPECIALISE void float_matrix(const struct multiply *job, enum dtype type, int64_
                     token, token_end, true);
 }
 
-static void int8_matrix(const struct multiply *job, int64_t row, int64_t row_end, int64_t token, int64_t token_end,
-                        float *scratch)
-{
-    if (codec_has_minima(job->w->type)) int8_sums(job->x, token, token_end, scratch);
-    switch (job->w->type) {
-    case DTYPE_Q8_0:
-        int8_range(job, DTYPE_Q8_0, row, row_end, token, token_end, scratch);
-        break;
-    case DTYPE_Q4_0:
-        int8_range(job, DTYPE_Q4_0, row, row_end, token, token_end, scratch);
-        break;
-    case DTYPE_Q4_1:
-        int8_range(job, DTYPE_Q4_1, row, row_end, token, token_end, scratch);
-        break;
-    case DTYPE_Q4_K:
-        int8_range(job, DTYPE_Q4_K, row, row_end, token, token_end, scratch);
-        break;
-    case DTYPE_Q5_K:
-        int8_range(job, DTYPE_Q5_K, row, row_end, token, token_end, scratch);
-        break;
-    default: // Q6_K
-        int8_range(job, DTYPE_Q6_K, row, row_end, token, token_end, scratch);
-        break;
-    }
-}
-
 static void dense_multiply(const struct multiply *job, int64_t row, int64_t row_end, int64_t token, int64_t token_end,
                            float *scratch)
 {
     if (job->w->form != ACTIVATION_F32) {
-        int8_matrix(job, row, row_end, token, token_end, scratch);
+        int8_multiply(job, row, row_end, token, token_end);
         return;
     }
     switch (job->w->type) {

@@ -42,9 +42,9 @@ SPECIALISE __m256 block_steps(enum dtype type, const float steps[SUPER_STEPS], i
     return _mm256_set_m128(_mm_broadcast_ss(steps + 2 * s + 1), _mm_broadcast_ss(steps + 2 * s));
 }
 
-// The 32 codes of block s. Q4_K and Q5_K: blocks 2i and 2i + 1 are the low and the high nibbles of 32 bytes, and bit s
-// of 32 others is block s's fifth bit. Q6_K: of four blocks, k and k + 2 are the low and the high nibbles of 32 bytes
-// for k < 2, and bits 2k and 2k + 1 of 32 others are block k's upper two.
+// The 32 codes of block s; Q6_K's are 32 more than its weights. Q4_K and Q5_K: blocks 2i and 2i + 1 are the low and the
+// high nibbles of 32 bytes, and bit s of 32 others is block s's fifth bit. Q6_K: of four blocks, k and k + 2 are the
+// low and the high nibbles of 32 bytes for k < 2, and bits 2k and 2k + 1 of 32 others are block k's upper two.
 SPECIALISE __m256i block_codes(enum dtype type, const uint8_t *super, int s)
 {
     const bool q6_k = type == DTYPE_Q6_K;
@@ -56,8 +56,7 @@ SPECIALISE __m256i block_codes(enum dtype type, const uint8_t *super, int s)
     __m256i high = load_256(super + (q6_k ? 128 + s / 4 * 32 : 16));
     high = _mm256_srl_epi32(high, _mm_cvtsi32_si128(q6_k ? s % 4 * 2 : s));
     high = _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi8(q6_k ? 3 : 1)), 4);
-    __m256i codes = _mm256_or_si256(low, high);
-    return q6_k ? _mm256_sub_epi8(codes, _mm256_set1_epi8(32)) : codes;
+    return _mm256_or_si256(low, high);
 }
 
 // A super-block as floats, the same that codec_unpack_dense gives.
@@ -67,7 +66,7 @@ SPECIALISE void unpack_super(enum dtype type, const uint8_t *super, float *out)
     super_steps(type, super, steps);
     for (int s = 0; s < SUPER_BLOCKS; s++) {
         _Alignas(32) int8_t codes[32];
-        store_256(codes, block_codes(type, super, s));
+        store_256(codes, _mm256_sub_epi8(block_codes(type, super, s), _mm256_set1_epi8(type == DTYPE_Q6_K ? 32 : 0)));
         for (int i = 0; i < 32; i += 8, out += 8) {
             __m256 code = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(codes + i))));
             __m256 step = _mm256_broadcast_ss(steps + (type == DTYPE_Q6_K ? 2 * s + i / 16 : s));

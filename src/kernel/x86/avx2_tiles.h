@@ -9,18 +9,16 @@
 #ifndef KERNEL_X86_AVX2_TILES_H
 #define KERNEL_X86_AVX2_TILES_H
 
+#include "kernel/x86/avx2.h"
 #include "kernel/x86/avx2_vector.h"
 
 enum {
-    LOOKUP_TOKENS = 8,     // up to here lookup is faster
-    NIBBLE_BYTES = 32,     // of a nibble position's table: low bytes of its 16 sums, then high bytes
-    PREFETCH_BYTES = 8192, // ahead of the byte in use; with a quarter of it decoding is a third slower
-    BATCH_SMALL = 16,      // tokens of a batch: lanes of int16 in one vector,
-    BATCH_LARGE = 32,      // or in two
-    BLOCK_TILES = 64,      // tiles that share the sums of a batch
-    LINES = 256,           // sums of a chunk: one for each value of a byte
-    TABLE_LINES = 277,     // from one chunk's table to the next, see russians_trits()
-    PASS_CHUNKS = 8,       // whose tables are at work at a time: what first and second level of cache serve best
+    NIBBLE_BYTES = 32, // of a nibble position's table: low bytes of its 16 sums, then high bytes
+    BATCH_SMALL = 16,  // tokens of a smaller batch: lanes of int16 in one vector
+    BLOCK_TILES = 64,  // tiles that share the sums of a batch
+    LINES = 256,       // sums of a chunk: one for each value of a byte
+    TABLE_LINES = 277, // from one chunk's table to the next, see russians_trits()
+    PASS_CHUNKS = 8,   // whose tables are at work at a time: what first and second level of cache serve best
     TABLES_BYTES = PASS_CHUNKS * TABLE_LINES * BATCH_LARGE * 2,
 };
 
@@ -109,15 +107,6 @@ static void tile_store(const struct multiply *job, int64_t tile, int64_t token, 
     for (int i = 0; i < 4; i++)
         _mm256_storeu_ps(rows + 8 * i, _mm256_mul_ps(acc[i], _mm256_set1_ps(w->scale)));
     memcpy(job->out + token * job->out_stride + first, rows, (size_t)n * sizeof(float));
-}
-
-// What nothing has asked for when the first tile's turn comes.
-static void tiles_read_ahead(const struct matrix *w, int64_t tile)
-{
-    if (w->kind == MATRIX_DENSE) return;
-    const uint8_t *codes = w->data + tile * w->tile_bytes;
-    for (int64_t i = 0; i < min_i64(PREFETCH_BYTES, w->tile_bytes); i += 64)
-        _mm_prefetch((const char *)(codes + i), _MM_HINT_T0);
 }
 
 // One tile and `n` tokens whose tables lie table_bytes apart.

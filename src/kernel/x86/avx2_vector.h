@@ -37,6 +37,35 @@ SPECIALISE __m256i load_twice(const void *p)
     return _mm256_broadcastsi128_si256(load_128(p));
 }
 
+// sum + four products in each 32-bit lane, of unsigned a <= 128 and signed b, |b| <= 127: two products fit int16.
+#ifdef __AVXVNNI__
+// In assembly because GCC (12) copies the sum before and after each of _mm256_dpbusd_avx_epi32().
+SPECIALISE __m256i add_dots(__m256i sum, __m256i a, __m256i b)
+{
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+    return sum;
+}
+#else
+SPECIALISE __m256i add_dots(__m256i sum, __m256i a, __m256i b)
+{
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
+}
+#endif
+
+// The sum of all lanes.
+SPECIALISE int32_t sum_lanes(__m256i v)
+{
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(1, 0, 3, 2)));
+    return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(2, 3, 0, 1))));
+}
+
+// Tables begin at lines.
+static inline int64_t round_up(int64_t bytes)
+{
+    return (bytes + TILE_ALIGNMENT - 1) / TILE_ALIGNMENT * TILE_ALIGNMENT;
+}
+
 // 8 halves as floats.
 SPECIALISE __m256 load_halves(const void *p)
 {
