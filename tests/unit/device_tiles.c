@@ -74,6 +74,7 @@ static void kernels_that_take_them_as_they_are_prefer_them(void **state)
 #ifdef __x86_64__
     struct device *device;
     assert_false(device_prefers_dense("avx2"));
+    assert_false(device_prefers_dense("avxvnni"));
     assert_int_equal(device_open(&(struct device_options){.threads = 1}, &device), TERN_OK);
     bool avx512 = strcmp(device_kernels(device), "avx512") == 0;
     device_close(device);
