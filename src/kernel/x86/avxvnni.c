@@ -1,5 +1,5 @@
 // The AVX-VNNI table, for processors that have VPDPBUSD without AVX-512: AVX2's, with faster products of int8. Bit
-// tiles stay AVX2's: VPDPBUSD spends a whole byte on a bit, and lookups are as fast.
+// tiles stay AVX2's: VPDPBUSD spends a whole byte on a bit, and lookups are faster.
 #include "kernel/packed.h"
 #include "kernel/tables.h"
 #include "kernel/x86/avx2_blocks.h"
