@@ -16,6 +16,7 @@ enum {
     EXCHANGE_MAX_EXTRA = 12,
     EXCHANGE_MAX_ARGUMENTS = 16,
     EXCHANGE_MAX_UNREAD = 64 << 20, // bytes of a stream that its client has not taken: more, and it is given up
+    HTTP_CLIENT_BITS = 10,          // of a client's number, by which its share of the memory is counted
 };
 
 struct header {
@@ -45,7 +46,7 @@ struct exchange {
     struct header arguments[EXCHANGE_MAX_ARGUMENTS]; // of the query
     size_t n_arguments;
     struct buffer body;
-    size_t body_charge;     // of http->body_bytes
+    uint64_t charge;        // bytes of http->charged: of the body, then of the JSON that was made of it
     uint64_t n_received;    // of the body, kept or not
     struct api_error early; // found before the request was read: the answer, once it is
     bool complete;          // it was read
@@ -96,7 +97,9 @@ struct http_server {
     atomic_bool refusing, closing;
     bool stopped;
     atomic_int n_requests;
-    atomic_ullong body_bytes; // of all requests in progress
+    uint64_t memory;       // most bytes of requests in progress
+    atomic_ullong charged; // of these, in use; and by whom: clients whose numbers are alike share
+    atomic_ullong charged_to[1 << HTTP_CLIENT_BITS];
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -112,6 +115,13 @@ struct exchange *exchange_open(struct http_server *http, struct MHD_Connection *
                                const char *path);
 // The client is gone, or has to go.
 void exchange_give_up(struct exchange *exchange);
+// Counts memory for the request. False: there is none now, for this client: it may have as much as it leaves, so that
+// there is always some for others. (Dynamic thresholds: Choudhury, Hahne 1998.)
+bool exchange_charge(struct exchange *exchange, uint64_t bytes);
+// Frees the body, and takes back what was counted.
+void exchange_drop_body(struct exchange *exchange);
+// 503; returns false.
+bool exchange_fail_charge(struct api_error *error);
 // A comment in a stream that was silent for so many seconds, so that nobody in between thinks the connection is dead.
 void exchange_beat(struct exchange *exchange, double now, double seconds);
 // The answer as libmicrohttpd wants it; NULL without memory. With exchange->mutex; it must be queued without: its own

@@ -329,7 +329,6 @@ static void start(struct models_waiter *waiter, struct served_model *model, cons
 
 void embeddings_handle(struct server *server, struct exchange *exchange)
 {
-    const struct exchange_request *http = exchange_request(exchange);
     struct api_error error;
     struct embedding *e = calloc(1, sizeof *e);
     if (e == NULL) {
@@ -339,7 +338,7 @@ void embeddings_handle(struct server *server, struct exchange *exchange)
     *e = (struct embedding){
         .server = server, .exchange = exchange_hold(exchange), .work.run = take_turn, .queued = true};
     pthread_mutex_init(&e->mutex, NULL);
-    bool fine = field_open_body(http->body, http->body_length, &e->root, &error);
+    bool fine = exchange_take_json(exchange, &e->root, &error);
     const struct fields fields = {.object = e->root, .error = &error};
     if (!fine || !read_options(&fields, e, &e->waiter.name)) {
         exchange_fail(exchange, &error);

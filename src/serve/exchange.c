@@ -1,4 +1,5 @@
 #include "serve/connection.h"
+#include "serve/field.h"
 #include "serve/server.h"
 
 #include "engine/model.h"
@@ -101,15 +102,58 @@ struct exchange *exchange_hold(struct exchange *exchange)
 void exchange_release(struct exchange *e)
 {
     if (atomic_fetch_sub(&e->references, 1) > 1) return;
-    atomic_fetch_sub(&e->http->body_bytes, e->body_charge);
+    exchange_drop_body(e);
     free_pairs(e->headers, e->n_headers);
     free_pairs(e->arguments, e->n_arguments);
     free(e->method);
     free(e->path);
-    buffer_free(&e->body);
     buffer_free(&e->out);
     pthread_mutex_destroy(&e->mutex);
     free(e);
+}
+
+// ---- Memory ---------------------------------------------------------------------------------------------------------
+
+static atomic_ullong *charged_to(const struct exchange *e)
+{
+    return &e->http->charged_to[e->request.client * 0x9e3779b97f4a7c15u >> (64 - HTTP_CLIENT_BITS)];
+}
+
+bool exchange_charge(struct exchange *e, uint64_t bytes)
+{
+    uint64_t own = atomic_fetch_add(charged_to(e), bytes) + bytes;
+    uint64_t all = atomic_fetch_add(&e->http->charged, bytes) + bytes;
+    e->charge += bytes;
+    return own + all <= e->http->memory;
+}
+
+bool exchange_fail_charge(struct api_error *error)
+{
+    api_error_status(error, 503, "busy", "the server has no memory for this request now");
+    error->retry_after = 1;
+    return false;
+}
+
+void exchange_drop_body(struct exchange *e)
+{
+    atomic_fetch_sub(charged_to(e), e->charge);
+    atomic_fetch_sub(&e->http->charged, e->charge);
+    e->charge = 0;
+    e->request.body = "";
+    e->request.body_length = 0;
+    buffer_free(&e->body);
+}
+
+bool exchange_take_json(struct exchange *e, json_t **root, struct api_error *error)
+{
+    const struct exchange_request *came = &e->request;
+    bool fine = field_open_body(came->body, came->body_length, root, error);
+    size_t bytes = fine ? field_body_memory(came->body, came->body_length) : 0;
+    exchange_drop_body(e);
+    if (!fine || exchange_charge(e, bytes)) return fine;
+    json_decref(*root);
+    *root = NULL;
+    return exchange_fail_charge(error);
 }
 
 // ---- The request ----------------------------------------------------------------------------------------------------

@@ -23,6 +23,10 @@ struct exchange_request {
 };
 const struct exchange_request *exchange_request(const struct exchange *exchange);
 
+// The body as field_open_body() reads it. The body itself is gone after that, an answer may take long; only the JSON
+// counts as the request's memory from then on. Errors besides: 503.
+bool exchange_take_json(struct exchange *exchange, json_t **root, struct api_error *error);
+
 // A header of the request, by its name in any case; NULL if there is none.
 const char *exchange_header(const struct exchange *exchange, const char *name);
 

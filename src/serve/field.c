@@ -6,10 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A parsed object takes a hundred times the memory of "{}," and a number ten times that of "1,".
-static bool is_small(const char *body, size_t length)
+// A parsed object takes a hundred times the memory of "{}," and a number ten times that of "1,": what jansson 2.14
+// allocates for each, and for the name of a pair.
+enum { CONTAINER_BYTES = 256, VALUE_BYTES = 64, PAIR_BYTES = 96 };
+
+struct amount {
+    size_t containers, values, pairs;
+};
+
+static struct amount count_values(const char *body, size_t length)
 {
-    size_t n_containers = 0, n_values = 0;
+    struct amount n = {0};
     bool in_string = false;
     for (size_t i = 0; i < length; i++) {
         if (in_string && body[i] == '\\')
@@ -17,18 +24,43 @@ static bool is_small(const char *body, size_t length)
         else if (body[i] == '"')
             in_string = !in_string;
         else if (!in_string) {
-            n_containers += body[i] == '{' || body[i] == '[';
-            n_values += body[i] == ',';
+            n.containers += body[i] == '{' || body[i] == '[';
+            n.values += body[i] == ',';
+            n.pairs += body[i] == ':';
         }
     }
-    return n_containers <= FIELD_MAX_CONTAINERS && n_values <= FIELD_MAX_VALUES;
+    return n;
+}
+
+static size_t memory_of(struct amount n, size_t length)
+{
+    return n.containers * CONTAINER_BYTES + n.values * VALUE_BYTES + n.pairs * PAIR_BYTES + length;
+}
+
+size_t field_body_memory(const char *body, size_t length)
+{
+    return memory_of(count_values(body, length), length);
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+size_t field_most_memory(size_t length)
+{
+    struct amount n = {.containers = least(length / 2, FIELD_MAX_CONTAINERS),
+                       .values = least(length / 2, FIELD_MAX_VALUES)};
+    n.pairs = least(length / 4, n.containers + n.values);
+    return memory_of(n, length);
 }
 
 bool field_open_body(const char *body, size_t length, json_t **root, struct api_error *error)
 {
     json_error_t why;
     *root = NULL;
-    if (!is_small(body, length))
+    struct amount n = count_values(body, length);
+    if (n.containers > FIELD_MAX_CONTAINERS || n.values > FIELD_MAX_VALUES)
         return api_error_invalid(error, NULL, "invalid_json",
                                  "the body has more than %d objects and arrays, or more than %d values",
                                  FIELD_MAX_CONTAINERS, FIELD_MAX_VALUES);

@@ -19,6 +19,10 @@ struct fields {
 // caller's reference; also NULL after an error.
 bool field_open_body(const char *body, size_t length, json_t **root, struct api_error *error);
 
+// Bytes that the JSON of a body takes, about; and that of any body of so many bytes which field_open_body() takes.
+size_t field_body_memory(const char *body, size_t length);
+size_t field_most_memory(size_t length);
+
 // The fields of an object that stands in `parent`'s field `name` (index < 0) or in its array there. False with an error
 // if `value` is no object.
 bool field_enter(const struct fields *parent, const char *name, int index, const json_t *value, struct fields *out);

@@ -394,9 +394,8 @@ static struct generation *generation_open(struct server *server, struct exchange
 
 static bool read_request(struct generation *g)
 {
-    const struct exchange_request *came = exchange_request(g->exchange);
     json_t *root;
-    if (!field_open_body(came->body, came->body_length, &root, &g->error)) return false;
+    if (!exchange_take_json(g->exchange, &root, &g->error)) return false;
     generation_request_init(g->server, &g->request, root);
     const struct fields fields = {.object = root, .error = &g->error};
     if (g->request.kept == NULL) return field_fail_memory(&fields);

@@ -2,6 +2,7 @@
 
 #include "serve/access.h"
 #include "serve/connection.h"
+#include "serve/field.h"
 #include "serve/listen.h"
 #include "serve/server.h"
 
@@ -18,7 +19,6 @@
 
 enum {
     CONNECTION_BYTES = 32768, // a request's line and headers, and what is on its way in and out
-    BODIES_IN_MEMORY = 8,     // of the largest size, of all requests together
     SWALLOWED = 8,            // times the largest body: read and dropped, so that the client reads why it was refused
 };
 
@@ -232,14 +232,10 @@ static void append_body(struct exchange *e, const char *data, size_t length)
     if (e->body.length + length > http->options.max_body) {
         api_error_status(&e->early, 413, "body_too_large", "the body has more than %llu bytes",
                          (unsigned long long)http->options.max_body);
-        return;
+    } else if (!exchange_charge(e, length) || buffer_append(&e->body, data, length) != TERN_OK) {
+        exchange_fail_charge(&e->early);
     }
-    unsigned long long all = atomic_fetch_add(&http->body_bytes, length) + length;
-    e->body_charge += length;
-    if (all > BODIES_IN_MEMORY * http->options.max_body || buffer_append(&e->body, data, length) != TERN_OK) {
-        api_error_status(&e->early, 503, "busy", "the server has no memory for this request now");
-        e->early.retry_after = 1;
-    }
+    if (e->early.status != 0) exchange_drop_body(e);
 }
 
 static enum MHD_Result take_body(struct exchange *e, struct MHD_Connection *connection, const char *data,
@@ -385,6 +381,7 @@ tern_status http_server_open(struct server *server, const struct http_server_opt
     *out = NULL;
     if (http == NULL) return status_fail(TERN_NO_MEMORY, "no memory for the server");
     *http = (struct http_server){.server = server, .options = *options};
+    http->memory = 2 * (options->max_body + field_most_memory((size_t)options->max_body)); // half is one client's
     pthread_mutex_init(&http->mutex, NULL);
     pthread_cond_init(&http->changed, NULL);
     *out = http;

@@ -40,12 +40,11 @@ static void run_errand(struct models_waiter *waiter, struct served_model *model,
 static void start_errand(struct server *server, struct exchange *exchange,
                          json_t *(*answer)(const struct fields *, struct server *, const struct served_model *))
 {
-    const struct exchange_request *http = exchange_request(exchange);
     struct api_error error;
     json_t *root = NULL;
     struct errand *errand = calloc(1, sizeof *errand);
     bool fine = errand != NULL || api_error_from_status(&error, TERN_NO_MEMORY, NULL);
-    fine = fine && field_open_body(http->body, http->body_length, &root, &error);
+    fine = fine && exchange_take_json(exchange, &root, &error);
     const struct fields fields = {.object = root, .error = &error};
     const char *model = NULL;
     if (!fine || !field_text(&fields, "model", &model)) {

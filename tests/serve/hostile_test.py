@@ -121,6 +121,32 @@ class Hostile(unittest.TestCase):
             self.assertEqual(answer.status, status, answer.body[:200])
         if SLOW == 1: self.assertLess(server.metric("process_resident_memory_bytes") - before, 300 * MIB)
 
+    def test_what_is_kept(self):
+        # Much in a field that nobody reads, in requests whose answers take long: the body is not kept, what was made of
+        # it counts, and one client leaves something for others.
+        server = self.serve("endless.gguf", "--parallel", "1", "--max-body", "16K", "--api-key", "one", "--api-key", "two")
+        connections = []
+
+        def begin(key, ignored):
+            body = b'{"messages": [{"role": "user", "content": "Hi"}], "stream": true, "ignored": ' + ignored + b"}"
+            connections.append(server.socket())
+            connections[-1].sendall(POST + b"x-api-key: %s\r\nContent-Length: %d\r\n\r\n" % (key, len(body)) + body)
+            return connections[-1]
+
+        def status(connection):
+            return int(connection.recv(4096).split(b" ")[1])
+
+        text, swelling = b'"' + b"x" * 15000 + b'"', b"[" + b"{}," * 5200 + b"{}]"
+        for _ in range(20):
+            begin(b"one", text)
+        self.assertEqual(status(begin(b"one", text)), 200)
+        self.assertEqual([status(begin(key, swelling)) for key in (b"one", b"one", b"two", b"two")], [200, 503, 200, 503])
+        while connections:
+            connections.pop().close()
+        server.until(lambda: b"tern_connections 1\n" in server.get("/metrics", x_api_key="two").body)
+        self.assertEqual(status(begin(b"one", swelling)), 200)
+        connections.pop().close()
+
     def test_broken_json(self):
         server = self.serve("chain.gguf")
         deep = lambda n: "[" * n + "]" * n

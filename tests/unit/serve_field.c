@@ -2,6 +2,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -111,6 +113,27 @@ static void broken_bodies(void **state)
     assert_true(field_open_body(text, strlen(text), &value, &error) == false);
 }
 
+// About what malloc gives for it, and no body of that length takes more.
+static void weights(void **state)
+{
+    (void)state;
+    static char numbers[3000], objects[3000], pairs[3000];
+    size_t n_numbers = 0, n_objects = 0, n_pairs = 0;
+    for (int i = 0; i < 1000; i++)
+        n_numbers += (size_t)sprintf(numbers + n_numbers, "1,");
+    for (int i = 0; i < 900; i++)
+        n_objects += (size_t)sprintf(objects + n_objects, "{},");
+    for (int i = 0; i < 300; i++)
+        n_pairs += (size_t)sprintf(pairs + n_pairs, "\"a:,{\":1,");
+    assert_int_equal(field_body_memory(numbers, n_numbers), 1000 * 64 + n_numbers);
+    assert_int_equal(field_body_memory(objects, n_objects), 900 * (256 + 64) + n_objects);
+    assert_int_equal(field_body_memory(pairs, n_pairs), 300 * (96 + 64) + n_pairs);
+    assert_true(field_most_memory(n_numbers) >= field_body_memory(numbers, n_numbers));
+    assert_true(field_most_memory(n_objects) >= field_body_memory(objects, n_objects));
+    assert_true(field_most_memory(n_pairs) >= field_body_memory(pairs, n_pairs));
+    assert_true(field_most_memory(SIZE_MAX / 2 + 1) - SIZE_MAX / 2 < (size_t)500 << 20); // values have a bound
+}
+
 static void cut_words(void **state)
 {
     (void)state;
@@ -147,6 +170,7 @@ int main(void)
         cmocka_unit_test_teardown(other_types, forget),
         cmocka_unit_test_teardown(places, forget),
         cmocka_unit_test_teardown(broken_bodies, forget),
+        cmocka_unit_test(weights),
         cmocka_unit_test(cut_words),
         cmocka_unit_test(origins),
     };
