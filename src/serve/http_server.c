@@ -87,12 +87,15 @@ static void connection_set_exchange(struct MHD_Connection *connection, struct ex
     if (before != NULL) exchange_release(before);
 }
 
+// What came fast gains no time to be slow in: the end is never further off than at the start.
 static void connection_note_body(struct MHD_Connection *connection, size_t length, bool complete)
 {
     struct connection *c = connection_of(connection);
     if (c == NULL) return;
+    double last = model_clock() + c->http->options.timeout;
     pthread_mutex_lock(&c->http->mutex);
     c->deadline += (double)length / HTTP_MIN_BYTES_A_SECOND;
+    if (c->deadline > last) c->deadline = last;
     if (complete) c->reading = false;
     pthread_mutex_unlock(&c->http->mutex);
 }

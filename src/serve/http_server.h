@@ -12,7 +12,7 @@ struct http_server;
 
 enum {
     HTTP_MAX_LISTENERS = 8,          // addresses that a host name may have
-    HTTP_MIN_BYTES_A_SECOND = 16384, // slower bodies are cut off once `timeout` is over
+    HTTP_MIN_BYTES_A_SECOND = 16384, // bodies that are slower for longer than `timeout` are cut off
 };
 
 struct http_server_options {

@@ -72,6 +72,19 @@ class Hostile(unittest.TestCase):
         self.assertTrue(connection.recv(100).startswith(b"HTTP/1.1 200"))
         connection.close()
 
+    def test_large_and_then_slow(self):
+        # What came fast is no credit: a second after its last large piece the rest is late.
+        server = self.serve("chain.gguf", "--timeout", "1")
+        connection = server.socket()
+        connection.sendall(b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (8 * MIB))
+        connection.sendall(b"x" * (4 * MIB))
+        start = time.monotonic()
+        with self.assertRaises((ConnectionResetError, BrokenPipeError)):
+            while time.monotonic() - start < 10 * SLOW:
+                time.sleep(0.25)
+                connection.sendall(b"x")
+        connection.close()
+
     def test_who_does_not_read(self):
         server = self.serve("endless.gguf", "--timeout", "1")
         connection = server.begin_stream(max_tokens=15000, logprobs=True, top_logprobs=20)
