@@ -358,12 +358,14 @@ static bool ask(struct models *models, struct entry *entry, struct models_waiter
         waiter->model = &entry->served;
         return true;
     }
-    if (models->n_waiting >= models->options.waiting) {
+    // Who has a model loaded waits for it even if nobody may wait: else none would ever be.
+    bool unwanted = entry->state == MODELS_UNLOADED || entry->state == MODELS_FAILED;
+    if (!unwanted && models->n_waiting >= models->options.waiting) {
         api_error_status(&waiter->error, 429, "queue_full", "too many requests are waiting for a model to be loaded");
         waiter->error.retry_after = 5;
         return true;
     }
-    if (entry->state == MODELS_UNLOADED || entry->state == MODELS_FAILED) want(models, entry);
+    if (unwanted) want(models, entry);
     struct models_waiter **last = &entry->waiters;
     while (*last != NULL)
         last = &(*last)->next;

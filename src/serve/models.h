@@ -22,7 +22,7 @@ struct models_options {
     struct models_source sources[MODELS_MAX];
     size_t n_sources;
     uint64_t memory; // most bytes of files loaded at once; 0: no bound. One model is always loaded
-    int32_t waiting; // requests that may wait for a model to be loaded
+    int32_t waiting; // requests that may wait for a model to be loaded, besides the one that has it loaded
     tern_model_options model;
     struct scheduler_options scheduler;
 };

@@ -109,6 +109,10 @@ class Loading(unittest.TestCase):
             self.assertEqual(server.post("/v1/embeddings", {"model": "other", "input": "x"}).status, 404)
             self.assertEqual(server.post("/tokenize", {"model": "first", "content": "x"}).status, 200)
 
+    def test_without_a_queue(self):
+        with Server(TERN, Models.get(), "chain.gguf", "endless.gguf", "--queue", "0") as server:
+            self.assertEqual(server.chat(model="endless", max_tokens=4).status, 200)
+
     def test_memory(self):
         # Room for one: whichever is asked for comes, and the other goes once nobody uses it.
         with Server(TERN, Models.get(), "chain.gguf", "endless.gguf", "--models-memory", "1K") as server:
