@@ -21,6 +21,7 @@ enum {
     ABANDONED = 600, // seconds after which a temporary file belongs to nobody any more
     TOUCHES = 256,   // files to be made recent that may wait
     MAX_FILES = 1 << 17,
+    MAX_TEMPORARY = 1 << 10, // names to be tried for a temporary file
     CONTENTS = 1, // raise it when keys and values become other bits: another order of arithmetic, another layout
 };
 
@@ -421,6 +422,19 @@ static void set_age(struct prefix_store *store, const char *name, int32_t index)
     utimensat(store->folder, name, times, AT_SYMLINK_NOFOLLOW);
 }
 
+// Another store may have this process' number (in a container every server has the same one), or have left a file when
+// it was killed: then the next name is as good.
+static int create_temporary(struct prefix_store *store, char name[NAME_BYTES])
+{
+    int fd = -1;
+    errno = EEXIST;
+    for (int i = 0; i < MAX_TEMPORARY && fd < 0 && errno == EEXIST; i++) {
+        snprintf(name, NAME_BYTES, "kv-part-%ld-%u", (long)getpid(), store->n_temporary++);
+        fd = openat(store->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    }
+    return fd;
+}
+
 // Nobody waits for the disk: after a loss of power a file may be broken, which its checksum tells.
 static bool write_file(struct prefix_store *store, const struct copy *copy, const char *name)
 {
@@ -432,8 +446,7 @@ static bool write_file(struct prefix_store *store, const struct copy *copy, cons
                             .slab_bytes = store->options.slab_bytes};
     header.checksum = checksum(&header, copy->tokens, copy->slab);
     char temporary[NAME_BYTES];
-    snprintf(temporary, sizeof temporary, "kv-part-%ld-%u", (long)getpid(), store->n_temporary++);
-    int fd = openat(store->folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = create_temporary(store, temporary);
     if (fd < 0) return false;
     bool written = write_fully(fd, &header, sizeof header) &&
                    write_fully(fd, copy->tokens, (size_t)copy->n_tokens * sizeof *copy->tokens) &&

@@ -321,6 +321,26 @@ static void other_files_are_left_alone(void **state)
     assert_int_equal(count_files(".kv"), 2);
 }
 
+// Two stores of one process, and files of a process that had the same number.
+static void temporary_names_may_be_taken(void **state)
+{
+    (void)state;
+    char name[64];
+    for (int i = 0; i < 5; i++) {
+        snprintf(name, sizeof name, "kv-part-%ld-%d", (long)getpid(), i);
+        make_file(name, "being written by somebody else", 1);
+    }
+    struct prefix_store *store = open_store(MODEL, 1 << 20), *other = open_store(MODEL + 1, 1 << 20);
+    for (int32_t i = 0; i < 5; i++) {
+        write_block(store, 1, i);
+        write_block(other, 1, i);
+    }
+    prefix_store_close(store);
+    prefix_store_close(other);
+    assert_int_equal(count_files(".kv"), 10);
+    assert_int_equal(count_files("part"), 5);
+}
+
 static void set_age(uint64_t hash, int age)
 {
     struct timespec times[2] = {{.tv_sec = time(NULL) - age}, {.tv_sec = time(NULL) - age}};
@@ -498,6 +518,7 @@ int main(void)
         TEST(other_tokens_are_not_read),
         TEST(broken_files_are_removed),
         TEST(other_files_are_left_alone),
+        TEST(temporary_names_may_be_taken),
         TEST(the_least_recently_used_files_go_first),
         TEST(later_blocks_are_older),
         TEST(a_full_disk_does_no_harm),
