@@ -19,6 +19,7 @@ enum {
     NAME_BYTES = 64, // longest name of a file, terminator included
     PAUSE = 600,     // seconds without writing after the disk refused
     ABANDONED = 600, // seconds after which a temporary file belongs to nobody any more
+    LOOKS = 20,      // at the folder while as much is written as it may hold
     TOUCHES = 256,   // files to be made recent that may wait
     MAX_FILES = 1 << 17,
     MAX_TEMPORARY = 1 << 10, // names to be tried for a temporary file
@@ -69,6 +70,7 @@ struct prefix_store {
     // The writer's own.
     time_t paused_until;
     unsigned n_temporary;
+    uint64_t unlisted; // bytes written since the folder was looked through
 };
 
 // ---- Hash
@@ -275,6 +277,7 @@ static void make_room(struct prefix_store *store, uint64_t more)
         list.bytes -= list.files[i].bytes;
     }
     free(list.files);
+    store->unlisted = 0;
     pthread_mutex_lock(&store->mutex);
     store->stats.bytes = list.bytes;
     pthread_mutex_unlock(&store->mutex);
@@ -463,18 +466,26 @@ static uint64_t file_bytes(const struct prefix_store *store, const struct copy *
     return sizeof(struct header) + (uint64_t)copy->n_tokens * sizeof *copy->tokens + store->options.slab_bytes;
 }
 
+// Whether there may be no room for `bytes` more. What others write into the folder is seen only by looking through it.
+static bool may_be_full(struct prefix_store *store, uint64_t bytes)
+{
+    uint64_t bound = store->options.max_bytes;
+    pthread_mutex_lock(&store->mutex);
+    bool full = store->stats.bytes + bytes > bound || store->n_hashes == MAX_FILES;
+    pthread_mutex_unlock(&store->mutex);
+    return full || store->unlisted + bytes > bound / LOOKS;
+}
+
 static void write_block(struct prefix_store *store, const struct copy *copy)
 {
     uint64_t bytes = file_bytes(store, copy);
     char name[NAME_BYTES];
     if (bytes > store->options.max_bytes || time(NULL) < store->paused_until) return;
-    pthread_mutex_lock(&store->mutex);
-    bool full = store->stats.bytes + bytes > store->options.max_bytes || store->n_hashes == MAX_FILES;
-    pthread_mutex_unlock(&store->mutex);
-    if (full) make_room(store, bytes);
+    if (may_be_full(store, bytes)) make_room(store, bytes);
     name_file(store, copy->hash, name);
     bool written = write_file(store, copy, name);
     if (!written) store->paused_until = time(NULL) + PAUSE;
+    if (written) store->unlisted += bytes;
     pthread_mutex_lock(&store->mutex);
     store->stats.writes += written;
     store->stats.errors += !written;

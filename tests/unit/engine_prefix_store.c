@@ -385,6 +385,23 @@ static void the_least_recently_used_files_go_first(void **state)
     assert_int_equal(access(path_of(MODEL + 1, hash_of(0, 0)), F_OK), 0);
 }
 
+// Each sees what the other writes before it has written a twentieth of the bound.
+static void the_bound_is_of_all_stores_together(void **state)
+{
+    (void)state;
+    const uint64_t bound = 40 * file_bytes(0);
+    struct prefix_store *store = open_store(MODEL, bound), *other = open_store(MODEL + 1, bound);
+    for (int i = 0; i < 39; i++) { // which is room for all of one's own
+        write_block(store, i, 0);
+        write_block(other, i, 0);
+    }
+    prefix_store_close(store);
+    prefix_store_close(other);
+    int n = count_files(".kv");
+    if (n > 44) fail_msg("%d files in a folder for 40", n);
+    assert_true(n >= 30);
+}
+
 static int64_t last_use(int32_t index)
 {
     struct stat info;
@@ -520,6 +537,7 @@ int main(void)
         TEST(other_files_are_left_alone),
         TEST(temporary_names_may_be_taken),
         TEST(the_least_recently_used_files_go_first),
+        TEST(the_bound_is_of_all_stores_together),
         TEST(later_blocks_are_older),
         TEST(a_full_disk_does_no_harm),
         TEST(a_killed_process_leaves_whole_files),
