@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { SPLIT_SUFFIX_BYTES = sizeof "-00001-of-00003.gguf" - 1 };
 
@@ -100,6 +101,16 @@ static tern_status check_split_name(const char *path, unsigned count, size_t *st
     bool other = length >= SPLIT_SUFFIX_BYTES && strcmp(path + *stem + NUMBER_BYTES, first + NUMBER_BYTES) == 0;
     return status_fail(TERN_BAD_FILE, "%s: one of %u parts of a split model, expected the first one, %.*s%s", path,
                        count, other ? (int)*stem : 4, other ? path : "NAME", first);
+}
+
+// How many parts there are by the name of the first one; 1 for other names.
+static unsigned split_count(const char *path, size_t *stem)
+{
+    enum { COUNT_AT = sizeof "-00001-of-" - 1 };
+    size_t length = strlen(path);
+    if (length < SPLIT_SUFFIX_BYTES) return 1;
+    unsigned count = (unsigned)strtoul(path + length - SPLIT_SUFFIX_BYTES + COUNT_AT, NULL, 10);
+    return count > 0 && check_split_name(path, count, stem) == TERN_OK ? count : 1;
 }
 
 static tern_status check_split_part(const struct part *part, uint64_t index, uint64_t count)
@@ -520,6 +531,27 @@ void gguf_close(struct gguf_file *file)
     free(file->parts);
     free(file->path);
     free(file);
+}
+
+static uint64_t bytes_of(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? (uint64_t)status.st_size : 0;
+}
+
+uint64_t gguf_bytes_on_disk(const char *path)
+{
+    size_t stem = 0, size = strlen(path) + 1;
+    unsigned count = split_count(path, &stem);
+    uint64_t bytes = bytes_of(path), more = bytes;
+    char *other = count > 1 ? malloc(size) : NULL;
+    for (unsigned i = 1; i < count && other != NULL && more > 0; i++) {
+        split_path(other, size, path, stem, i + 1, count);
+        more = bytes_of(other);
+        bytes += more;
+    }
+    free(other);
+    return bytes;
 }
 
 void gguf_release_tensor(const struct gguf_file *file, const struct tensor *tensor)

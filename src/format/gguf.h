@@ -77,6 +77,10 @@ struct gguf_file {
 tern_status gguf_open(const char *path, struct gguf_file **out);
 void gguf_close(struct gguf_file *file); // NULL is fine
 
+// What gguf_open() would map: bytes of the file, and of the other parts if it is named as the first of several. Opens
+// none of them. 0: the file is not there; parts behind one that is missing do not count.
+uint64_t gguf_bytes_on_disk(const char *path);
+
 // Reads a file image already in memory ([size], stays the caller's and must outlive the file): for tests and fuzzing.
 tern_status gguf_open_memory(const uint8_t *data, size_t size, const char *name, struct gguf_file **out);
 

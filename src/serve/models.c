@@ -14,7 +14,7 @@ struct entry {
     struct served_model served;
     int users;
     bool leaving;       // to be unloaded once nobody uses it
-    uint64_t bytes;     // of its file
+    uint64_t bytes;     // of its file, or of all its parts
     int64_t created;    // of its file
     uint64_t last_used; // by models->uses
     struct models_waiter *waiters;
@@ -115,7 +115,7 @@ static void look_at_file(struct entry *entry)
 {
     struct stat status;
     if (stat(entry->source.path, &status) != 0) return; // opening it will say what is wrong
-    entry->bytes = (uint64_t)status.st_size;
+    entry->bytes = gguf_bytes_on_disk(entry->source.path);
     entry->created = (int64_t)status.st_mtime;
 }
 

@@ -125,6 +125,15 @@ class Loading(unittest.TestCase):
             self.assertEqual(server.chat(model="chain").status, 200)
             self.assertEqual(states(), ["loaded", "unloaded"])
 
+    def test_memory_of_all_parts(self):
+        # Room for one model and the first part of another.
+        parts = [os.path.getsize(path(f"split-{part}-of-00002.gguf")) for part in ("00001", "00002")]
+        room = os.path.getsize(path("chain.gguf")) + parts[0] + parts[1] // 2
+        with Server(TERN, Models.get(), "chain.gguf", "split-00001-of-00002.gguf", "--models-memory", str(room)) as server:
+            self.assertEqual(server.chat(model="split").json()["choices"][0]["message"]["content"], SENTENCE)
+            states = [model["status"] for model in server.get("/v1/models").json()["data"]]
+            self.assertEqual(states, ["unloaded", "loaded"])
+
     def test_memory_is_shared_fairly(self):
         # One model is always in use; who asks for the other is answered all the same, and so is everybody else.
         with Server(TERN, Models.get(), "chain.gguf", "endless.gguf", "--models-memory", "1K") as server:

@@ -134,10 +134,21 @@ def model_pairs(tokens, architecture, name, template, context, layers):
 
 
 def write_model(path, chain=SENTENCE, architecture="llama", name="Chain", template=CHATML, context=512,
-                layers=1, controls=()):
+                layers=1, controls=(), split_behind=None):
+    """Two parts if it is to be split behind so many tensors."""
     tokens, ids = vocabulary(chain, controls)
     tensors = model_tensors(len(tokens), ids, layers, random.Random(1))
     pairs = model_pairs(tokens, architecture, name, template, context, layers)
+    if split_behind is None:
+        write_file(path, pairs, tensors)
+        return
+    pieces = [(pairs, tensors[:split_behind]), ([], tensors[split_behind:])]
+    for number, (own, piece) in enumerate(pieces):
+        own = [*own, ("split.no", U32, number), ("split.count", U32, len(pieces))]
+        write_file(f"{path.removesuffix('.gguf')}-{number + 1:05}-of-{len(pieces):05}.gguf", own, piece)
+
+
+def write_file(path, pairs, tensors):
     header, offset = bytearray(), 0
     header += b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs))
     for key, kind, value in pairs:

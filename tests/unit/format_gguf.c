@@ -405,10 +405,36 @@ static void split_files_are_one(void **state)
     assert_int_equal(gguf_find_tensor(file, "first")->data[0], 1);
     assert_int_equal(gguf_find_tensor(file, "second")->data[0], 2);
     assert_int_equal(file->file_bytes, file->parts[0].size + file->parts[1].size);
+    assert_int_equal(gguf_bytes_on_disk(path), file->file_bytes);
     gguf_release_tensor(file, gguf_find_tensor(file, "second"));
     assert_int_equal(gguf_find_tensor(file, "second")->data[0], 2);
     gguf_close(file);
     remove_parts();
+}
+
+static void size_is_told_before_opening(void **state)
+{
+    (void)state;
+    char path[256], renamed[256];
+    write_part(1, 0, 2, "first");
+    part_path(path, 1, 2);
+    uint64_t one = gguf_bytes_on_disk(path);
+    assert_true(one > 16 && one < 4096);
+    write_part(2, 1, 2, "second");
+    uint64_t two = gguf_bytes_on_disk(path);
+    assert_true(two > one);
+    part_path(path, 2, 2);
+    assert_int_equal(gguf_bytes_on_disk(path), two - one);
+    part_path(path, 1, 2);
+    static const char *const names[] = {"m-00001-of-00000.gguf", "m-00001-of-99999.gguf", "m-00001-of-+0002.gguf", "m"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(renamed, sizeof renamed, "%s/%s", folder, names[i]);
+        assert_int_equal(rename(path, renamed), 0);
+        assert_int_equal(gguf_bytes_on_disk(renamed), one);
+        assert_int_equal(rename(renamed, path), 0);
+    }
+    remove_parts();
+    assert_int_equal(gguf_bytes_on_disk(path), 0);
 }
 
 // Every @ of `message` stands for the folder.
@@ -504,6 +530,7 @@ int main(void)
         cmocka_unit_test(the_last_tensor_may_go_unpadded),
         cmocka_unit_test(type_42_is_never_guessed),
         cmocka_unit_test(split_files_are_one),
+        cmocka_unit_test(size_is_told_before_opening),
         cmocka_unit_test(a_missing_part_is_named),
         cmocka_unit_test(only_the_first_part_is_opened),
         cmocka_unit_test(a_renamed_part_is_refused),
