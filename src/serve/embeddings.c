@@ -234,6 +234,7 @@ static void note_gone(void *context)
 {
     struct embedding *e = context;
     atomic_store(&e->gone, true);
+    models_leave(e->server->models, &e->waiter);
     pthread_mutex_lock(&e->mutex);
     wake(e);
     pthread_mutex_unlock(&e->mutex);

@@ -89,6 +89,7 @@ static void note_gone(void *context)
 {
     struct generation *g = context;
     atomic_store(&g->gone, true);
+    models_leave(g->server->models, &g->waiter);
     pthread_mutex_lock(&g->mutex);
     wake(g);
     pthread_mutex_unlock(&g->mutex);

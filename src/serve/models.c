@@ -348,6 +348,10 @@ static struct entry *find(struct models *models, const char *name)
 // True if there is an answer at once. With the mutex.
 static bool ask(struct models *models, struct entry *entry, struct models_waiter *waiter)
 {
+    if (waiter->left) {
+        api_error_from_status(&waiter->error, TERN_CANCELLED, NULL);
+        return true;
+    }
     if (models->closing) {
         api_error_status(&waiter->error, 503, "stopping", "the server is stopping");
         return true;
@@ -399,6 +403,24 @@ void models_wait(struct models *models, struct models_waiter *waiter)
         pthread_mutex_unlock(&models->mutex);
     }
     if (now) be_ready(&waiter->work);
+}
+
+void models_leave(struct models *models, struct models_waiter *waiter)
+{
+    struct entry *entry = find(models, waiter->name);
+    if (entry == NULL) return;
+    pthread_mutex_lock(&models->mutex);
+    waiter->left = true;
+    struct models_waiter **link = &entry->waiters;
+    while (*link != NULL && *link != waiter)
+        link = &(*link)->next;
+    if (*link != NULL) {
+        *link = waiter->next;
+        models->n_waiting--;
+        api_error_from_status(&waiter->error, TERN_CANCELLED, NULL);
+        workers_submit(models->workers, &waiter->work);
+    }
+    pthread_mutex_unlock(&models->mutex);
 }
 
 static struct entry *entry_of(struct served_model *model)

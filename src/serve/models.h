@@ -50,10 +50,11 @@ void models_load_first(struct models *models); // in the background, without any
 void models_stop(struct models *models);
 void models_close(struct models *models); // NULL is fine
 
-// Somebody who waits for a model; stands in what waits.
+// Somebody who waits for a model; stands in what waits, which is zero at first.
 struct models_waiter {
     struct work work;
     struct models_waiter *next;
+    bool left;        // does not want it any more
     const char *name; // borrowed until then; NULL: the only one
     // Called with a model to be given back, or NULL and the error. On the calling thread if there is nothing to wait
     // for, else by a worker.
@@ -65,6 +66,9 @@ struct models_waiter {
 // Unknown names are 404, unless there is but one model, which answers to any name. Models that cannot be loaded are
 // 500; too many waiting, 429.
 void models_wait(struct models *models, struct models_waiter *waiter);
+// Waits no longer: ready() is called soon, with an error unless the model was there before. Any thread, at any time
+// from before models_wait() until after ready().
+void models_leave(struct models *models, struct models_waiter *waiter);
 void models_release(struct models *models, struct served_model *model);
 
 // ---- Facts ----------------------------------------------------------------------------------------------------------

@@ -32,9 +32,16 @@ static void run_errand(struct models_waiter *waiter, struct served_model *model,
         exchange_fail(errand->exchange, model != NULL ? &failure : error);
     }
     if (model != NULL) models_release(errand->server->models, model);
+    exchange_on_gone(errand->exchange, NULL, NULL);
     json_decref(errand->root);
     exchange_release(errand->exchange);
     free(errand);
+}
+
+static void leave(void *context)
+{
+    struct errand *errand = context;
+    models_leave(errand->server->models, &errand->waiter);
 }
 
 static void start_errand(struct server *server, struct exchange *exchange,
@@ -56,6 +63,7 @@ static void start_errand(struct server *server, struct exchange *exchange,
     *errand = (struct errand){.server = server, .exchange = exchange_hold(exchange), .root = root, .answer = answer};
     errand->waiter.name = model;
     errand->waiter.ready = run_errand;
+    exchange_on_gone(exchange, leave, errand);
     models_wait(server->models, &errand->waiter);
 }
 

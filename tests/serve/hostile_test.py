@@ -241,6 +241,43 @@ class Hostile(unittest.TestCase):
         whole.close()
         server.until(lambda: not server.busy_slots(), 1, "a place is not freed")
 
+    def test_who_goes_while_a_model_loads(self):
+        # Room for one model, which is in use; three may wait for the other. Whoever leaves makes place for another.
+        server = self.serve("endless.gguf", "chain.gguf", "--models-memory", "1K", "--parallel", "1", "--queue", "3")
+        users = [server.ask_stream(model="endless", max_tokens=19000, logprobs=True, top_logprobs=20) for _ in range(4)]
+        self.assertIn(b" 200 ", users[0].recv(4096))
+
+        def ask(path, **fields):
+            body = json.dumps({"model": "chain", **fields}).encode()
+            connection = server.socket()
+            connection.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path, len(body)) + body)
+            return connection
+
+        def is_refused(connection):
+            connection.settimeout(0.3)
+            try:
+                return b" 429 " in connection.recv(4096).split(b"\r\n")[0]
+            except socket.timeout:
+                return False
+
+        def begin_waiting():
+            connection = ask(b"/tokenize", content="x")
+            if not is_refused(connection): waiting.append(connection)
+            return waiting[-1] == connection
+
+        waiting = [ask(b"/v1/completions", prompt="x"), ask(b"/v1/embeddings", input="x"), ask(b"/tokenize", content="x")]
+        self.assertFalse([connection for connection in waiting if is_refused(connection)])
+        for _ in range(3):
+            self.assertFalse(begin_waiting())
+            waiting.pop(0).close()
+            server.until(begin_waiting, 2)
+        for connection in users:
+            connection.close()
+        for connection in waiting:
+            connection.settimeout(20 * SLOW)
+            self.assertIn(b" 200 ", connection.recv(4096).split(b"\r\n")[0])
+            connection.close()
+
     # ---- Many ---------------------------------------------------------------------------------------------------------
 
     def test_a_thousand_idle(self):
