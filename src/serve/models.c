@@ -448,9 +448,12 @@ const struct models_source *models_source(const struct models *models, size_t in
     return &models->entries[index].source;
 }
 
-int64_t models_created(const struct models *models, size_t index)
+int64_t models_created(struct models *models, size_t index)
 {
-    return models->entries[index].created;
+    pthread_mutex_lock(&models->mutex);
+    int64_t created = models->entries[index].created;
+    pthread_mutex_unlock(&models->mutex);
+    return created;
 }
 
 enum models_state models_state(struct models *models, size_t index)

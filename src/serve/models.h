@@ -78,7 +78,7 @@ enum models_state { MODELS_UNLOADED, MODELS_LOADING, MODELS_READY, MODELS_FAILED
 size_t models_count(const struct models *models);
 const struct models_source *models_source(const struct models *models, size_t index);
 enum models_state models_state(struct models *models, size_t index);
-int64_t models_created(const struct models *models, size_t index);
+int64_t models_created(struct models *models, size_t index);
 // The model if it is loaded, to be given back; NULL otherwise.
 struct served_model *models_peek(struct models *models, size_t index);
 bool models_are_ready(struct models *models);                                       // at least one is

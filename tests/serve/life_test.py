@@ -144,7 +144,12 @@ class Loading(unittest.TestCase):
                     answer = server.chat(model="chain")
                     if answer.status != 200: failures.append(answer.body)
 
-            clients = [threading.Thread(target=keep_busy) for _ in range(4)]
+            def keep_looking():
+                while not end.is_set():
+                    models = server.get("/v1/models").json()["data"]
+                    if [model["id"] for model in models] != ["chain", "endless"]: failures.append(models)
+
+            clients = [threading.Thread(target=keep_busy) for _ in range(4)] + [threading.Thread(target=keep_looking)]
             for client in clients:
                 client.start()
             for _ in range(3):
