@@ -82,7 +82,7 @@ static void connection_set_exchange(struct MHD_Connection *connection, struct ex
     struct exchange *before = c->exchange;
     pthread_mutex_lock(&c->http->mutex);
     c->exchange = exchange != NULL ? exchange_hold(exchange) : NULL;
-    if (exchange == NULL) await_request(c);
+    await_request(c); // the next one; or the rest of this one, which has its own time
     pthread_mutex_unlock(&c->http->mutex);
     if (before != NULL) exchange_release(before);
 }

@@ -72,6 +72,19 @@ class Hostile(unittest.TestCase):
         self.assertTrue(connection.recv(100).startswith(b"HTTP/1.1 200"))
         connection.close()
 
+    def test_after_a_pause(self):
+        # A request on a connection that was idle has as much time as the first one.
+        server = self.serve("chain.gguf", "--timeout", "3")
+        connection = server.socket()
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertIn(b" 200 ", connection.recv(4096).split(b"\r\n")[0])
+        time.sleep(2)
+        connection.sendall(b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n\r\n")
+        time.sleep(2)
+        connection.sendall(b'{"content": "x"}')
+        self.assertIn(b" 200 ", connection.recv(4096).split(b"\r\n")[0])
+        connection.close()
+
     def test_large_and_then_slow(self):
         # What came fast is no credit: a second after its last large piece the rest is late.
         server = self.serve("chain.gguf", "--timeout", "1")
