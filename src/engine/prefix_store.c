@@ -285,38 +285,56 @@ static void make_room(struct prefix_store *store, uint64_t more)
 
 // ---- Reading
 
-static bool read_fully(int fd, void *data, size_t size, uint64_t offset)
+enum outcome {
+    GOOD,
+    OTHER,  // not the file that was meant, or one that cannot be read: whoever computes the block writes it anew
+    BROKEN, // to be deleted
+    FAILED, // for want of memory or descriptors: the next time it may be read
+};
+
+static enum outcome failure(int error)
+{
+    return error == ENOMEM || error == EMFILE || error == ENFILE ? FAILED : OTHER;
+}
+
+static enum outcome read_fully(int fd, void *data, size_t size, uint64_t offset)
 {
     for (size_t at = 0; at < size;) {
         ssize_t n = pread(fd, (char *)data + at, size - at, (off_t)(offset + at));
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
+        if (n <= 0) return n == 0 ? BROKEN : failure(errno);
         at += (size_t)n;
     }
-    return true;
+    return GOOD;
 }
 
-enum outcome { GOOD, OTHER, BROKEN };
+static enum outcome read_header(const struct prefix_store *store, int fd, uint64_t hash, struct header *header)
+{
+    struct stat info;
+    const struct prefix_store_options *o = &store->options;
+    if (fstat(fd, &info) != 0) return failure(errno);
+    enum outcome outcome = read_fully(fd, header, sizeof *header, 0);
+    if (outcome != GOOD) return outcome;
+    bool fits = header->magic == MAGIC && header->contents == CONTENTS && header->fingerprint == o->fingerprint &&
+                header->hash == hash && header->slab_bytes == o->slab_bytes &&
+                (uint64_t)info.st_size == sizeof *header + header->n_tokens * sizeof(tern_token) + header->slab_bytes;
+    return fits ? GOOD : BROKEN;
+}
 
 static enum outcome read_open_file(struct prefix_store *store, int fd, uint64_t hash, const tern_token *tokens,
                                    int32_t n_tokens, uint8_t *slab)
 {
     struct header header;
-    struct stat info;
     size_t token_bytes = (size_t)n_tokens * sizeof *tokens;
-    const struct prefix_store_options *o = &store->options;
-    if (fstat(fd, &info) != 0 || !read_fully(fd, &header, sizeof header, 0)) return BROKEN;
-    bool fits = header.magic == MAGIC && header.contents == CONTENTS && header.fingerprint == o->fingerprint &&
-                header.hash == hash && header.slab_bytes == o->slab_bytes &&
-                (uint64_t)info.st_size == sizeof header + header.n_tokens * sizeof *tokens + header.slab_bytes;
-    if (!fits) return BROKEN;
+    enum outcome outcome = read_header(store, fd, hash, &header);
+    if (outcome != GOOD) return outcome;
     if (header.n_tokens != (uint64_t)n_tokens) return OTHER;
     tern_token *stored = malloc(token_bytes);
-    bool read = stored != NULL && read_fully(fd, stored, token_bytes, sizeof header) &&
-                read_fully(fd, slab, o->slab_bytes, sizeof header + token_bytes);
-    enum outcome outcome = !read || checksum(&header, stored, slab) != header.checksum ? BROKEN
-                           : memcmp(stored, tokens, token_bytes) != 0                  ? OTHER
-                                                                                       : GOOD;
+    if (stored == NULL) return FAILED;
+    outcome = read_fully(fd, stored, token_bytes, sizeof header);
+    if (outcome == GOOD) outcome = read_fully(fd, slab, store->options.slab_bytes, sizeof header + token_bytes);
+    if (outcome == GOOD && checksum(&header, stored, slab) != header.checksum) outcome = BROKEN;
+    if (outcome == GOOD && memcmp(stored, tokens, token_bytes) != 0) outcome = OTHER;
     free(stored);
     return outcome;
 }
@@ -325,8 +343,8 @@ static void count_read(struct prefix_store *store, uint64_t hash, enum outcome o
 {
     pthread_mutex_lock(&store->mutex);
     store->stats.hits += outcome == GOOD;
-    store->stats.errors += outcome == BROKEN;
-    if (outcome == OTHER) forget_file(store, hash); // two texts of one hash: the other one's file may stay
+    store->stats.errors += outcome == BROKEN || outcome == FAILED;
+    if (outcome == OTHER) forget_file(store, hash); // of two texts of one hash: the other one's may stay
     pthread_mutex_unlock(&store->mutex);
 }
 
@@ -336,12 +354,9 @@ static bool read_file(struct prefix_store *store, uint64_t hash, const tern_toke
     char name[NAME_BYTES];
     name_file(store, hash, name);
     int fd = openat(store->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) { // another process removed it
-        count_read(store, hash, OTHER);
-        return false;
-    }
-    enum outcome outcome = read_open_file(store, fd, hash, tokens, n_tokens, slab);
-    close(fd);
+    // It may not be there any more: another process removed it.
+    enum outcome outcome = fd < 0 ? failure(errno) : read_open_file(store, fd, hash, tokens, n_tokens, slab);
+    if (fd >= 0) close(fd);
     count_read(store, hash, outcome);
     if (outcome == BROKEN) delete_file(store, store->options.fingerprint, hash);
     return outcome == GOOD;

@@ -56,7 +56,7 @@ void prefix_store_touch(struct prefix_store *store, uint64_t hash, int32_t index
 struct prefix_store_stats {
     uint64_t bytes;        // of all files, when last looked at, and of those written since
     uint64_t hits, writes; // blocks read, and written
-    uint64_t errors;       // refused writes, broken files
+    uint64_t errors;       // refused writes, files that are broken or could not be read for want of memory
 };
 void prefix_store_get_stats(struct prefix_store *store, struct prefix_store_stats *out);
 

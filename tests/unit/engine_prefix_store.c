@@ -291,6 +291,32 @@ static void broken_files_are_removed(void **state)
     prefix_store_close(store);
 }
 
+// A process may have no descriptor left for a moment: the files are as good as before.
+static void what_cannot_be_opened_now_is_kept(void **state)
+{
+    (void)state;
+    struct prefix_store *store = open_store(MODEL, 1 << 20);
+    write_block(store, 1, 0);
+    prefix_store_close(store);
+    store = open_store(MODEL, 1 << 20);
+    struct rlimit before, none;
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    int32_t read = read_blocks(store, 1, 0, 1);
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(read, 0);
+    assert_int_equal(stats_of(store).errors, 1);
+    assert_true(prefix_store_has(store, hash_of(1, 0)));
+    assert_int_equal(read_blocks(store, 1, 0, 1), 1);
+    // One that is not there any more is not asked for again.
+    assert_int_equal(unlink(path_of(MODEL, hash_of(1, 0))), 0);
+    assert_int_equal(read_blocks(store, 1, 0, 1), 0);
+    assert_int_equal(stats_of(store).errors, 1);
+    assert_false(prefix_store_has(store, hash_of(1, 0)));
+    prefix_store_close(store);
+}
+
 static void make_file(const char *name, const char *text, int age)
 {
     char path[128];
@@ -534,6 +560,7 @@ int main(void)
         TEST(what_is_written_is_read),
         TEST(other_tokens_are_not_read),
         TEST(broken_files_are_removed),
+        TEST(what_cannot_be_opened_now_is_kept),
         TEST(other_files_are_left_alone),
         TEST(temporary_names_may_be_taken),
         TEST(the_least_recently_used_files_go_first),
