@@ -288,6 +288,18 @@ void scheduler_close(struct scheduler *s)
 
 // ---- Requests
 
+// Memory for the rows after the last norm, before the first embedding enters: a step must not fail for want of it, all
+// its answers would.
+static tern_status make_hidden(struct scheduler *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    if (s->hidden == NULL)
+        s->hidden = malloc((size_t)DECODER_MAX_ROWS * (size_t)s->model->config.width * sizeof *s->hidden);
+    bool made = s->hidden != NULL;
+    pthread_mutex_unlock(&s->mutex);
+    return made ? TERN_OK : status_fail(TERN_NO_MEMORY, "no memory for embeddings");
+}
+
 static tern_status enter(struct scheduler *s, struct request *r, uint64_t *id)
 {
     pthread_mutex_lock(&s->mutex);
@@ -318,7 +330,8 @@ tern_status scheduler_submit(struct scheduler *s, const struct scheduler_request
     struct request *r;
     TRY(request_open(s->model, asked, s->options.context, &r));
     uint64_t ignored;
-    tern_status status = enter(s, r, id != NULL ? id : &ignored);
+    tern_status status = r->pooling != SCHEDULER_POOL_NONE ? make_hidden(s) : TERN_OK;
+    if (status == TERN_OK) status = enter(s, r, id != NULL ? id : &ignored);
     if (status != TERN_OK) request_close(r);
     return status;
 }

@@ -41,7 +41,7 @@ struct scheduler {
     int32_t n_rows;
     struct decoder_row rows[DECODER_MAX_ROWS];
     float *logits; // [max(options.parallel, 1 + DRAFT_MAX)][vocabulary]
-    float *hidden; // [DECODER_MAX_ROWS][width]; made when an embedding asks for it
+    float *hidden; // [DECODER_MAX_ROWS][width]; made, with the mutex, before the first embedding enters
     int32_t n_drawing;
     struct request *drawing[SCHEDULER_MAX_PARALLEL]; // those that get a token
     double row_seconds;                              // of one row of a prompt, smoothed; 0: not known yet

@@ -2,7 +2,6 @@
 // chosen (plan), computed, taken up (commit), and answers get their next token (draw).
 #include "engine/scheduler_parts.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -279,17 +278,6 @@ static void add_guesses(struct scheduler *s, struct request *r)
     }
 }
 
-// Memory for the rows after the last norm, once an embedding is asked for.
-static tern_status make_hidden(struct scheduler *s)
-{
-    bool wanted = false;
-    for (int32_t i = 0; i < s->n_active; i++)
-        wanted = wanted || s->active[i]->pooling != SCHEDULER_POOL_NONE;
-    if (!wanted || s->hidden != NULL) return TERN_OK;
-    s->hidden = malloc((size_t)DECODER_MAX_ROWS * (size_t)s->model->config.width * sizeof *s->hidden);
-    return s->hidden != NULL ? TERN_OK : status_fail(TERN_NO_MEMORY, "no memory for embeddings");
-}
-
 // ---- After computing
 
 static void learn_speed(struct scheduler *s, int32_t n_answers, int32_t n_prompt, double seconds)
@@ -429,14 +417,13 @@ bool step_run(struct scheduler *s)
 {
     s->n_rows = s->n_drawing = 0;
     settle_all(s);
-    tern_status status = make_hidden(s);
     add_answers(s);
     int32_t n_answers = s->n_rows;
     add_prompts(s);
     if (s->n_rows == 0) return s->n_active == 0 && s->waiting != NULL;
     struct request *alone = n_answers == 1 && s->n_rows == 1 ? s->drawing[0] : NULL;
     if (alone != NULL) add_guesses(s, alone);
-    if (status == TERN_OK) status = compute(s, n_answers, alone);
+    tern_status status = compute(s, n_answers, alone);
     if (status != TERN_OK) {
         end_failed(s, status);
         return true;
