@@ -157,10 +157,20 @@ static bool is_local_name(const char *host)
     return memchr(host, '.', length) == NULL || ends_with(host, length, ".localhost");
 }
 
-bool access_allows_origin(const char *origin, const char *host, const char *cors, bool only_local_names)
+static bool is_at(const char *origin, const char *host)
+{
+    const char *behind = strstr(origin, "://");
+    return behind != NULL && strcasecmp(behind + 3, host) == 0;
+}
+
+bool access_allows_origin(const char *origin, const char *host, const char *cors)
 {
     if (cors != NULL && (strcmp(cors, "*") == 0 || strcasecmp(cors, origin) == 0)) return true;
-    const char *behind = strstr(origin, "://");
-    if (behind == NULL || host == NULL || strcasecmp(behind + 3, host) != 0) return false;
-    return !only_local_names || is_local_name(host);
+    return host != NULL && is_at(origin, host);
+}
+
+bool access_allows_host(const char *host, const char *cors)
+{
+    if (host == NULL || (cors != NULL && (strcmp(cors, "*") == 0 || is_at(cors, host)))) return true;
+    return is_local_name(host);
 }

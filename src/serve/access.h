@@ -23,9 +23,12 @@ void access_free(struct access_keys *keys);
 bool access_allows_key(const struct access_keys *keys, const struct exchange *exchange, uint64_t *client);
 
 // A browser says which site's page is asking. Pages of other sites may not make this machine work, though they could
-// not read the answer: only this server's own and `cors` (an origin, or "*"; NULL: none). Own means the name in Host,
-// but while only this machine can connect and there are no keys that must be a local one: a stranger's name can be made
-// to lead here (DNS rebinding).
-bool access_allows_origin(const char *origin, const char *host, const char *cors, bool only_local_names);
+// not read the answer: only this server's own, which is the name in Host, and `cors` (an origin, or "*"; NULL: none).
+bool access_allows_origin(const char *origin, const char *host, const char *cors);
+
+// While only this machine can connect and there are no keys, the name in Host must be a local one or that of `cors`: a
+// stranger's name can be made to lead here (DNS rebinding), and then his pages are own ones, and what they get comes
+// without an origin. Browsers always send a host; NULL is fine.
+bool access_allows_host(const char *host, const char *cors);
 
 #endif

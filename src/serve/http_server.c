@@ -132,12 +132,20 @@ static bool is_preflight(const struct exchange *e)
     return strcmp(e->method, "OPTIONS") == 0;
 }
 
+static bool check_host(const struct exchange *e, struct api_error *error)
+{
+    bool only_local = e->http->loopback && e->http->server->options.keys.count == 0;
+    if (!only_local || e->route->open || access_allows_host(exchange_header(e, "Host"), e->http->options.cors))
+        return true;
+    return api_error_status(error, 403, "host_not_allowed",
+                            "this name is not of this machine; start the server with keys, or with --cors and the "
+                            "origin that has the name");
+}
+
 static bool check_origin(const struct exchange *e, struct api_error *error)
 {
     const char *origin = exchange_header(e, "Origin");
-    bool only_local = e->http->loopback && e->http->server->options.keys.count == 0;
-    if (origin == NULL || access_allows_origin(origin, exchange_header(e, "Host"), e->http->options.cors, only_local))
-        return true;
+    if (origin == NULL || access_allows_origin(origin, exchange_header(e, "Host"), e->http->options.cors)) return true;
     return api_error_status(error, 403, "origin_not_allowed",
                             "pages of this site may not use this server; start it with --cors and the site's origin");
 }
@@ -173,7 +181,7 @@ static bool check_request(struct exchange *e, struct api_error *error)
         error->retry_after = 5;
         return false;
     }
-    return check_origin(e, error) && check_length(e, error);
+    return check_host(e, error) && check_origin(e, error) && check_length(e, error);
 }
 
 // ---- Requests -------------------------------------------------------------------------------------------------------

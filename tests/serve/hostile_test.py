@@ -404,6 +404,22 @@ class Origins(unittest.TestCase):
                            server.ask("OPTIONS", "/tokenize", headers={"Origin": "https://evil.example"})):
                 self.assertFalse([name for name in answer.headers if name.startswith("Access-Control")])
 
+    def test_names_of_others(self):
+        # What a page asks of its own site comes without an origin, even if a stranger made his name lead here.
+        def statuses(server, host):
+            return [server.get(where, Host=host).status for where in ("/", "/props", "/slots", "/metrics", "/health")]
+
+        with Server(TERN, Models.get(), "chain.gguf") as server:
+            for host in (f"localhost:{server.port}", f"127.0.0.1:{server.port}", "box"):
+                self.assertEqual(statuses(server, host), [200] * 5, host)
+            self.assertEqual(statuses(server, f"evil.example:{server.port}"), [403] * 4 + [200])
+            self.assertEqual(server.get("/props", Host="evil.example").error()["code"], "host_not_allowed")
+        with Server(TERN, Models.get(), "chain.gguf", "--cors", "https://chat.example") as server:
+            self.assertEqual(statuses(server, "chat.example"), [200] * 5)
+            self.assertEqual(statuses(server, "evil.example"), [403] * 4 + [200])
+        with Server(TERN, Models.get(), "chain.gguf", "--api-key", "k") as server:
+            self.assertEqual(server.get("/props", Host="chat.example", x_api_key="k").status, 200)
+
     def test_cors(self):
         with Server(TERN, Models.get(), "chain.gguf", "--cors", "https://good.example") as server:
             answer = self.ask(server, "https://good.example", "x")

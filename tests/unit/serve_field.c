@@ -149,18 +149,30 @@ static void cut_words(void **state)
 static void origins(void **state)
 {
     (void)state;
-    assert_true(access_allows_origin("http://localhost:8080", "localhost:8080", NULL, true));
-    assert_true(access_allows_origin("http://127.0.0.1:8080", "127.0.0.1:8080", NULL, true));
-    assert_true(access_allows_origin("http://[::1]:8080", "[::1]:8080", NULL, true));
-    assert_true(access_allows_origin("http://box:8080", "box:8080", NULL, true));
-    assert_false(access_allows_origin("http://evil.example:8080", "evil.example:8080", NULL, true));
-    assert_true(access_allows_origin("http://good.example:8080", "good.example:8080", NULL, false));
-    assert_false(access_allows_origin("http://localhost:3000", "localhost:8080", NULL, true));
-    assert_false(access_allows_origin("null", "localhost:8080", NULL, true));
-    assert_false(access_allows_origin("http://localhost:8080", NULL, NULL, true));
-    assert_true(access_allows_origin("https://site.example", "localhost:8080", "https://site.example", true));
-    assert_true(access_allows_origin("null", "localhost:8080", "*", true));
-    assert_false(access_allows_origin("https://site.example.evil", "localhost:8080", "https://site.example", true));
+    assert_true(access_allows_origin("http://localhost:8080", "localhost:8080", NULL));
+    assert_true(access_allows_origin("http://[::1]:8080", "[::1]:8080", NULL));
+    assert_true(access_allows_origin("http://good.example:8080", "good.example:8080", NULL));
+    assert_false(access_allows_origin("http://localhost:3000", "localhost:8080", NULL));
+    assert_false(access_allows_origin("null", "localhost:8080", NULL));
+    assert_false(access_allows_origin("http://localhost:8080", NULL, NULL));
+    assert_true(access_allows_origin("https://site.example", "localhost:8080", "https://site.example"));
+    assert_true(access_allows_origin("null", "localhost:8080", "*"));
+    assert_false(access_allows_origin("https://site.example.evil", "localhost:8080", "https://site.example"));
+}
+
+static void hosts(void **state)
+{
+    (void)state;
+    static const char *const local[] = {"localhost:8080", "127.0.0.1:8080", "[::1]:8080", "box", "a.localhost:80"};
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        assert_true(access_allows_host(local[i], NULL));
+    assert_true(access_allows_host(NULL, NULL));
+    assert_false(access_allows_host("evil.example:8080", NULL));
+    assert_false(access_allows_host("localhost.evil.example", NULL));
+    assert_true(access_allows_host("evil.example", "*"));
+    assert_true(access_allows_host("site.example", "https://site.example"));
+    assert_true(access_allows_host("localhost", "https://site.example"));
+    assert_false(access_allows_host("site.example.evil", "https://site.example"));
 }
 
 int main(void)
@@ -173,6 +185,7 @@ int main(void)
         cmocka_unit_test(weights),
         cmocka_unit_test(cut_words),
         cmocka_unit_test(origins),
+        cmocka_unit_test(hosts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
