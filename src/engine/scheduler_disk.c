@@ -1,6 +1,7 @@
 // Prompts on disk: what of a prompt is read instead of computed, and what is written. Only whole blocks of prompts are
 // written, when the prompt has been computed and the disk has nothing else to do: an answer is worth keeping when it
 // comes again as part of the next prompt.
+#include "engine/fingerprint.h"
 #include "engine/prefix_store.h"
 #include "engine/scheduler_parts.h"
 
@@ -8,41 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SAMPLES = 8, SAMPLE_BYTES = 4096 };
-
 static const double FLUSH_SECONDS = 5; // that closing may take to write what is left
 
 // ---- Fingerprint
-
-static uint64_t hash_text(uint64_t hash, const char *text)
-{
-    return prefix_store_hash(hash, text, strlen(text));
-}
-
-// Shape, and some pages spread over the whole tensor, the last bytes among them.
-static uint64_t hash_tensor(uint64_t hash, const struct tensor *t)
-{
-    hash = hash_text(hash, t->name);
-    const uint64_t shape[] = {t->type, t->n_dims, t->dims[0], t->dims[1], t->dims[2], t->dims[3], t->bytes};
-    hash = prefix_store_hash(hash, shape, sizeof shape);
-    if (t->bytes <= SAMPLES * SAMPLE_BYTES) return prefix_store_hash(hash, t->data, t->bytes);
-    for (uint64_t i = 0; i < SAMPLES; i++)
-        hash = prefix_store_hash(hash, t->data + (t->bytes - SAMPLE_BYTES) / (SAMPLES - 1) * i, SAMPLE_BYTES);
-    return prefix_store_hash(hash, t->data + t->bytes - SAMPLE_BYTES, SAMPLE_BYTES);
-}
-
-// Everything before the first tensor of the first part: hyperparameters, vocabulary, names.
-static uint64_t hash_header(uint64_t hash, const struct gguf_file *file)
-{
-    const struct mapped_file *part = &file->parts[0];
-    uintptr_t start = (uintptr_t)part->data;
-    size_t bytes = part->size;
-    for (uint64_t i = 0; i < file->n_tensors; i++) {
-        uintptr_t at = (uintptr_t)file->tensors[i].data;
-        if (at >= start && at - start < bytes) bytes = at - start;
-    }
-    return prefix_store_hash(hash, part->data, bytes);
-}
 
 // All that keys and values depend on but the tokens, as far as a look at some of the file can tell. The kernels are not
 // in it: all compute the same.
@@ -51,10 +20,7 @@ static uint64_t fingerprint(const struct scheduler *s)
     const struct gguf_file *file = s->model->file;
     const uint64_t facts[] = {file->file_bytes, file->n_tensors, (uint64_t)s->options.kv_type, s->slab_bytes,
                               s->model->f32_activations};
-    uint64_t hash = prefix_store_hash(0, facts, sizeof facts);
-    hash = hash_header(hash, file);
-    for (uint64_t i = 0; i < file->n_tensors; i++)
-        hash = hash_tensor(hash, &file->tensors[i]);
+    uint64_t hash = fingerprint_file(prefix_store_hash(0, facts, sizeof facts), file);
     struct stat info;
     if (s->options.model_path == NULL || stat(s->options.model_path, &info) != 0) return hash;
     const int64_t written[] = {info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};

@@ -1,6 +1,8 @@
 #include "serve/models.h"
 
 #include "base/machine.h"
+#include "engine/fingerprint.h"
+#include "engine/prefix_store.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -43,17 +45,10 @@ struct models {
 
 static void make_fingerprint(struct served_model *served)
 {
-    const struct mapped_file *part = &served->model->file->parts[0];
     const char *kernels = tern_model_kernels(served->model), *version = tern_version();
-    size_t length = part->size < 65536 ? part->size : 65536; // the header's beginning: name, shape, types
-    uint64_t hash = 0xcbf29ce484222325u;                     // FNV-1a
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ part->data[i]) * 0x100000001b3u;
-    hash ^= served->model->file->file_bytes;
-    for (const char *c = kernels; *c != '\0'; c++)
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
-    for (const char *c = version; *c != '\0'; c++)
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+    uint64_t hash = fingerprint_file(0, served->model->file);
+    hash = prefix_store_hash(hash, kernels, strlen(kernels));
+    hash = prefix_store_hash(hash, version, strlen(version));
     snprintf(served->fingerprint, sizeof served->fingerprint, "fp_%016llx", (unsigned long long)hash);
 }
 

@@ -38,7 +38,7 @@ struct served_model {
     int32_t width;                              // of an embedding
     size_t max_text;                            // bytes: longer texts cannot fit the context, whatever they say
     int64_t created;                            // when its file was made, seconds since 1970
-    char fingerprint[MODELS_FINGERPRINT_BYTES]; // "fp_...": the version, the file's header, the kernels
+    char fingerprint[MODELS_FINGERPRINT_BYTES]; // "fp_...": the version, the file, the kernels
 };
 
 // Starts the thread. The workers run what waited for a model. Errors: NO_MEMORY, IO.

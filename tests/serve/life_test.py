@@ -113,6 +113,22 @@ class Loading(unittest.TestCase):
         with Server(TERN, Models.get(), "chain.gguf", "endless.gguf", "--queue", "0") as server:
             self.assertEqual(server.chat(model="endless", max_tokens=4).status, 200)
 
+    def test_fingerprints(self):
+        # A model of the same shape and name is another one if any of its weights is; a copy is not.
+        with open(path("deep.gguf"), "rb") as file:
+            data = bytearray(file.read())
+        self.assertGreater(len(data), 150000)
+        for name, change in (("copy.gguf", None), ("middle.gguf", 100000), ("end.gguf", len(data) - 2000)):
+            with open(path(name), "wb") as file:
+                other = bytearray(data)
+                if change: other[change] ^= 1
+                file.write(other)
+        with Server(TERN, Models.get(), "deep.gguf", "copy.gguf", "middle.gguf", "end.gguf") as server:
+            prints = [server.chat(model=name, max_tokens=1).json()["system_fingerprint"]
+                      for name in ("deep", "copy", "middle", "end")]
+        self.assertEqual(prints[0], prints[1])
+        self.assertEqual(len(set(prints)), 3, prints)
+
     def test_memory(self):
         # Room for one: whichever is asked for comes, and the other goes once nobody uses it.
         with Server(TERN, Models.get(), "chain.gguf", "endless.gguf", "--models-memory", "1K") as server:

@@ -31,6 +31,7 @@ def write_models(folder):
     at = lambda name: os.path.join(folder, name)
     chain_model.write_model(at("chain.gguf"))
     chain_model.write_model(at("split.gguf"), split_behind=1)
+    chain_model.write_model(at("deep.gguf"), layers=5)
     chain_model.write_model(at("thoughtful.gguf"), chain=THOUGHTFUL, template=THINKS)
     chain_model.write_model(at("endless.gguf"), chain=ENDLESS, context=20000)
     chain_model.write_model(at("pondering.gguf"), chain=PONDERING, template=OPENED, context=4096)
