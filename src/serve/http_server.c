@@ -338,7 +338,8 @@ static void log_library(void *context, const char *format, va_list arguments)
     server_log_details(((struct http_server *)context)->server, format, arguments);
 }
 
-static tern_status start_daemon(struct http_server *http, int fd)
+// `connections`: the most that may be open on this socket.
+static tern_status start_daemon(struct http_server *http, int fd, int connections)
 {
     const struct http_server_options *o = &http->options;
     unsigned flags = MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (o->certificate != NULL ? MHD_USE_TLS : 0u);
@@ -346,7 +347,7 @@ static tern_status start_daemon(struct http_server *http, int fd)
                                                                     : MHD_USE_POLL_INTERNAL_THREAD;
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, o->max_connections, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, connections, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, o->timeout, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)finish_request, http},
@@ -380,7 +381,8 @@ static tern_status start_listening(struct http_server *http)
     }
     tern_status status = count > 0 ? TERN_OK : status_fail(TERN_NO_MEMORY, "no memory for the server");
     for (int i = 0; i < count; i++) {
-        if (status == TERN_OK) status = start_daemon(http, sockets[i]);
+        int connections = (http->options.max_connections + i) / count; // an equal part for each, of all together
+        if (status == TERN_OK) status = start_daemon(http, sockets[i], connections > 0 ? connections : 1);
         if (status != TERN_OK) close(sockets[i]);
     }
     return status;

@@ -22,7 +22,7 @@ struct http_server_options {
     const char *certificate; // PEM text; NULL: no TLS
     const char *key;         // PEM text
     uint64_t max_body;       // bytes of a request's body
-    int max_connections;     // more wait in the kernel's queue
+    int max_connections;     // of all addresses, which have equal parts; more wait in the kernel's queue
     int timeout;             // seconds: for a request's header, for a client to take what was sent, between requests
     int heartbeat;           // seconds that a stream may be silent
     const char *cors;        // origin that web pages of other sites may have, "*": any; NULL: none

@@ -312,6 +312,29 @@ class Hostile(unittest.TestCase):
             connection.close()
         server.until(lambda: server.metric("tern_connections") < 10)
 
+    def test_bound_of_all_addresses(self):
+        # A name may have several addresses: what is open on all of them together is bounded.
+        server = self.serve("chain.gguf", "--host", "localhost", "--connections", "4")
+        addresses = {address[4][:2] for address in socket.getaddrinfo("localhost", server.port, type=socket.SOCK_STREAM)}
+        connections = []
+        for address in [address for address in addresses for _ in range(5)]:
+            try:
+                connections.append(socket.create_connection(address))
+            except OSError:
+                pass  # an address that this machine has not
+        for connection in connections:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        selector, answered = selectors.DefaultSelector(), set()
+        for connection in connections:
+            selector.register(connection, selectors.EVENT_READ)
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            answered |= {key.fileobj for key, _ in selector.select(0.1)}
+        for connection in connections:
+            connection.close()
+        self.assertGreater(len(answered), 0)
+        self.assertLessEqual(len(answered), 4)
+
     def test_more_than_the_queue_takes(self):
         server = self.serve("endless.gguf", "--parallel", "4", "--queue", "64")
         blockers = [server.begin_stream(max_tokens=19000) for _ in range(4)]
