@@ -634,12 +634,30 @@ static tern_status make_folder(const char *path)
     return status_fail(TERN_IO, "%s: cannot be made: %s", path, strerror(errno));
 }
 
+// Checksums tell what broke, not who wrote it: in a folder that others may write to, anybody could plant what a prompt
+// is taken to have computed. The system's administrator can do as he likes anyway.
+static tern_status check_owner(int folder, const char *path)
+{
+    struct stat info;
+    if (fstat(folder, &info) != 0) return status_fail(TERN_IO, "%s: %s", path, strerror(errno));
+    if (info.st_uid != geteuid() && info.st_uid != 0)
+        return status_fail(TERN_IO, "%s: belongs to another user, expected a folder of one's own", path);
+    if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return status_fail(
+            TERN_IO,
+            "%s: others may write to this folder (mode %03o), expected one's own: chmod go-w it, or name "
+            "a new one in it",
+            path, (unsigned)info.st_mode & 0777u);
+    return TERN_OK;
+}
+
 static tern_status open_folder(struct prefix_store *store)
 {
     const char *path = store->options.folder;
     TRY(make_folder(path));
     store->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (store->folder < 0) return status_fail(TERN_IO, "%s: %s", path, strerror(errno));
+    TRY(check_owner(store->folder, path));
     struct listing list;
     TRY(list_files(store, &list));
     for (size_t i = 0; i < list.n && store->n_hashes < MAX_FILES; i++)

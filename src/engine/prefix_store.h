@@ -13,7 +13,7 @@
 struct prefix_store;
 
 struct prefix_store_options {
-    const char *folder;   // made if it is not there, and those above it
+    const char *folder;   // made if it is not there, and those above it; nobody else may write to it
     uint64_t max_bytes;   // of all files of this kind in the folder, other models' included
     uint64_t fingerprint; // of everything but the tokens that keys and values depend on
     size_t slab_bytes;
@@ -22,7 +22,7 @@ struct prefix_store_options {
     void *context;
 };
 
-// Errors: IO (the folder cannot be made or read), NO_MEMORY.
+// Errors: IO (the folder cannot be made or read, or others may write to it), NO_MEMORY.
 tern_status prefix_store_open(const struct prefix_store_options *options, struct prefix_store **out);
 // Writes what was taken, then closes. NULL is fine. Reads must have been taken back.
 void prefix_store_close(struct prefix_store *store);

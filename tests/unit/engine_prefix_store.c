@@ -537,6 +537,28 @@ static void folders_are_made_or_named(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
+// What is there is believed, so it must not be a stranger's.
+static void folders_of_others_are_refused(void **state)
+{
+    (void)state;
+    static const mode_t open_to_others[] = {0770, 0707, 01777, 0720};
+    struct prefix_store *store;
+    struct prefix_store_options options = {
+        .folder = folder, .max_bytes = 1, .slab_bytes = SLAB, .notify = notify, .context = &waiter};
+    for (size_t i = 0; i < sizeof open_to_others / sizeof *open_to_others; i++) {
+        assert_int_equal(chmod(folder, open_to_others[i]), 0);
+        assert_int_equal(prefix_store_open(&options, &store), TERN_IO);
+        assert_non_null(strstr(status_message(), "others may write to this folder"));
+    }
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(prefix_store_open(&options, &store), TERN_OK);
+    prefix_store_close(store);
+    if (chown(folder, 12345, (gid_t)-1) != 0) return; // only root can give a folder away
+    assert_int_equal(prefix_store_open(&options, &store), TERN_IO);
+    assert_non_null(strstr(status_message(), "belongs to another user"));
+    assert_int_equal(chown(folder, geteuid(), (gid_t)-1), 0);
+}
+
 static void every_bit_counts_in_a_hash(void **state)
 {
     (void)state;
@@ -569,6 +591,7 @@ int main(void)
         TEST(a_full_disk_does_no_harm),
         TEST(a_killed_process_leaves_whole_files),
         TEST(folders_are_made_or_named),
+        TEST(folders_of_others_are_refused),
         TEST(every_bit_counts_in_a_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
