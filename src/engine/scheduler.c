@@ -5,7 +5,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_QUEUE = 1 << 16, MAX_BLOCKS = 1 << 24 };
+enum {
+    MAX_QUEUE = 1 << 16,
+    MAX_BLOCKS = 1 << 24,
+    FEW = 4, // requests of a client
+};
 
 // ---- Ends and statistics
 
@@ -300,11 +304,27 @@ static tern_status make_hidden(struct scheduler *s)
     return made ? TERN_OK : status_fail(TERN_NO_MEMORY, "no memory for embeddings");
 }
 
+static bool has_few(const struct scheduler *s, uint64_t client)
+{
+    int n = 0;
+    for (const struct request *r = s->live; r != NULL && n < FEW; r = r->next_live)
+        n += r->client == client;
+    return n < FEW;
+}
+
+// A quarter of the queue is there beside it for clients that have few requests: one client cannot keep all others out.
+static bool is_full(const struct scheduler *s, uint64_t client)
+{
+    int32_t most = s->options.parallel + s->options.queue;
+    if (s->n_live < most) return false;
+    return s->n_live >= most + s->options.queue / 4 || !has_few(s, client);
+}
+
 static tern_status enter(struct scheduler *s, struct request *r, uint64_t *id)
 {
     pthread_mutex_lock(&s->mutex);
     int32_t most = s->options.parallel + s->options.queue;
-    bool full = s->n_live >= most;
+    bool full = is_full(s, r->client);
     if (full) {
         s->stats.rejected++;
     } else {

@@ -21,7 +21,8 @@ enum {
 struct scheduler_options {
     int32_t context;          // most tokens of a request, prompt and answer; 0: what the model was trained for
     int32_t parallel;         // answers in progress at once, 1..SCHEDULER_MAX_PARALLEL
-    int32_t queue;            // requests that may wait beside those; -1: none
+    int32_t queue;            // requests that may wait beside those; -1: none. A quarter as many more, of clients that
+                              // have fewer than four
     double max_delay;         // seconds that prompts may take from a step while answers are in progress. At least
                               // one row of a prompt is computed in each step
     tern_kv_type kv_type;     // of all requests

@@ -693,6 +693,37 @@ static void a_full_queue_refuses(void **state)
     close_scheduler(&r);
 }
 
+// One client has all places and the whole queue: others come in, a few requests of each, as far as a quarter of that
+// goes.
+static void one_client_leaves_room_for_others(void **state)
+{
+    (void)state;
+    enum { PLACES = 2 + 24, FEW = 4 };
+    struct recorder r;
+    static struct run runs[PLACES + 6], refused;
+    struct scheduler_request request = newline();
+    open_scheduler(&r, &(struct scheduler_options){.parallel = 2, .queue = 24});
+    hold_model(&r);
+    for (int i = 0; i < PLACES; i++)
+        submit(&r, &runs[i], request);
+    assert_int_equal(try_submit(&r, &refused, request), TERN_BUSY);
+    request.client = 1;
+    for (int i = 0; i < FEW; i++)
+        submit(&r, &runs[PLACES + i], request);
+    assert_int_equal(try_submit(&r, &refused, request), TERN_BUSY);
+    for (int i = FEW; i < 6; i++) {
+        request.client = (uint64_t)i;
+        submit(&r, &runs[PLACES + i], request);
+    }
+    request.client = 99;
+    assert_int_equal(try_submit(&r, &refused, request), TERN_BUSY);
+    release_model(&r);
+    for (int i = 0; i < PLACES + 6; i++)
+        await_end(&runs[i]);
+    assert_int_equal(stats_of(&r).rejected, 3);
+    close_scheduler(&r);
+}
+
 static void expect_refused(struct recorder *r, struct scheduler_request request, tern_status status,
                            const char *message)
 {
@@ -890,6 +921,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_request_leaves_at_once),
         cmocka_unit_test(closing_ends_everything),
         cmocka_unit_test(a_full_queue_refuses),
+        cmocka_unit_test(one_client_leaves_room_for_others),
         cmocka_unit_test(impossible_requests_are_refused),
         cmocka_unit_test(impossible_options_are_refused),
         cmocka_unit_test(answers_outgrow_memory_and_still_end),
