@@ -60,13 +60,19 @@ static bool read_options(const struct fields *f, struct generation_request *requ
     return true;
 }
 
+// What is echoed must be text: nobody knows whether tokens make whole characters.
+static bool check_echo(const struct fields *f, const struct generation_request *request)
+{
+    for (size_t i = 0; i < request->n_prompts; i++)
+        if (request->prompts[i].text == NULL) return field_fail(f, "echo", "it needs prompts that are text");
+    return true;
+}
+
 bool completions_read_request(const struct fields *f, struct generation_request *request,
                               struct completion_options *options)
 {
     if (!read_options(f, request, options) || !read_prompts(f, request) || !generation_read_sampling(f, request) ||
         !chat_request_read_stream(f, &options->stream))
         return false;
-    if (options->echo && request->prompts[0].text == NULL)
-        return field_fail(f, "echo", "it needs prompts that are text");
-    return true;
+    return !options->echo || check_echo(f, request);
 }

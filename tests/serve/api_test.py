@@ -237,6 +237,10 @@ class Api(unittest.TestCase):
             self.assertEqual(self.server.post("/v1/completions", {"prompt": wrong}).status, 400, wrong)
         self.assert_refused(self.server.post("/v1/completions", {"prompt": "I", "suffix": "x"}), "suffix")
         self.assert_refused(self.server.post("/v1/completions", {"prompt": "I", "best_of": 3}), "best_of")
+        for prompt in (ids, [ids, "I"], ["I", ids]):
+            for stream in (False, True):
+                self.assert_refused(self.server.post("/v1/completions", {"prompt": prompt, "echo": True, "max_tokens": 1,
+                                                                         "stream": stream}), "echo")
 
     def test_completion_length(self):
         # OpenAI's default of 16 tokens.
