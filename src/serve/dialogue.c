@@ -46,9 +46,25 @@ static bool add_turn(struct dialogue *c)
     return kept ? add(c, &message) : fail_memory(c);
 }
 
+// A template has one place for what the system says, at the beginning: what comes there in pieces is gathered, and kept
+// once.
+static bool gather_system(struct dialogue *c, const char *text)
+{
+    bool fine = !c->system_open || buffer_append_string(&c->system, "\n\n") == TERN_OK;
+    c->system_open = true;
+    return (fine && buffer_append_string(&c->system, text) == TERN_OK) || fail_memory(c);
+}
+
+static bool add_system(struct dialogue *c)
+{
+    const char *text = keep(c, &c->system);
+    c->system_open = false;
+    return text != NULL ? add(c, &(tern_message){.role = "system", .content = text}) : fail_memory(c);
+}
+
 static bool close_turn(struct dialogue *c)
 {
-    bool fine = !c->open || add_turn(c);
+    bool fine = (!c->system_open || add_system(c)) && (!c->open || add_turn(c));
     c->open = false;
     c->text.length = c->reasoning.length = 0;
     json_decref(c->calls);
@@ -59,26 +75,17 @@ static bool close_turn(struct dialogue *c)
 bool dialogue_end(struct dialogue *c)
 {
     bool fine = close_turn(c);
+    buffer_free(&c->system);
     buffer_free(&c->text);
     buffer_free(&c->reasoning);
     return fine;
 }
 
-// A template has one place for what the system says: at the beginning.
-static bool join_system(struct dialogue *c, tern_message *system, const char *text)
-{
-    json_t *joined = json_sprintf("%s\n\n%s", system->content, text);
-    system->content = generation_keep(c->request, joined);
-    return system->content != NULL || fail_memory(c);
-}
-
 bool dialogue_say(struct dialogue *c, const char *role, const char *text)
 {
-    if (!close_turn(c)) return false;
-    tern_message *messages = c->request->messages;
-    bool system_again = c->request->n_messages == 1 && strcmp(messages[0].role, "system") == 0;
-    if (system_again && strcmp(role, "system") == 0) return join_system(c, messages, text);
-    return add(c, &(tern_message){.role = role, .content = text});
+    bool is_first = c->request->n_messages == 0 && !c->open;
+    if (is_first && strcmp(role, "system") == 0) return gather_system(c, text);
+    return close_turn(c) && add(c, &(tern_message){.role = role, .content = text});
 }
 
 bool dialogue_answer(struct dialogue *c, const char *text)

@@ -10,6 +10,8 @@
 struct dialogue {
     struct generation_request *request;
     struct api_error *error;
+    struct buffer system; // what the system said before anybody else
+    bool system_open;     // it is not a message yet
     // The assistant's turn so far:
     struct buffer text, reasoning;
     json_t *calls; // array; NULL: none

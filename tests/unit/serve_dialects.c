@@ -111,6 +111,37 @@ static void items_of_one_turn_become_one_message(void **state)
     generation_request_free(&r);
 }
 
+// However many pieces the system speaks in, no more than what it says is kept.
+static void pieces_of_the_system_are_kept_once(void **state)
+{
+    (void)state;
+    enum { PIECES = 500, BYTES = 100 };
+    static char piece[BYTES + 1];
+    memset(piece, 's', BYTES);
+    struct buffer body = {0};
+    assert_int_equal(buffer_append_string(&body, "{\"input\": ["), TERN_OK);
+    for (int i = 0; i < PIECES; i++)
+        assert_int_equal(buffer_append_format(&body, "{\"role\": \"system\", \"content\": \"%s\"}, ", piece), TERN_OK);
+    assert_int_equal(buffer_append_string(&body, "{\"role\": \"assistant\", \"content\": \"so\"}, "
+                                                 "{\"role\": \"system\", \"content\": \"late\"}]}"),
+                     TERN_OK);
+    struct generation_request r = read_well(RESPONSES, body.data);
+    assert_int_equal(r.n_messages, 3);
+    assert_string_equal(r.messages[0].role, "system");
+    assert_int_equal(strlen(r.messages[0].content), PIECES * (BYTES + 2) - 2);
+    expect_message(&r, 1, "assistant", "so");
+    expect_message(&r, 2, "system", "late");
+    size_t kept = 0, index;
+    json_t *value;
+    json_array_foreach(r.kept, index, value)
+    {
+        kept += json_string_length(value);
+    }
+    assert_true(kept < 2 * PIECES * BYTES);
+    generation_request_free(&r);
+    buffer_free(&body);
+}
+
 static void responses_have_tools_and_formats(void **state)
 {
     (void)state;
@@ -284,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_response_may_be_asked_for_in_one_string),
         cmocka_unit_test(items_of_one_turn_become_one_message),
+        cmocka_unit_test(pieces_of_the_system_are_kept_once),
         cmocka_unit_test(responses_have_tools_and_formats),
         cmocka_unit_test(broken_responses_requests_are_told_what_is_wrong),
         cmocka_unit_test(messages_become_a_conversation),
