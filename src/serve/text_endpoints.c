@@ -92,29 +92,33 @@ static json_t *list_tokens(const struct served_model *model, const tern_token *t
                      (int)model->context);
 }
 
+static bool make_tokens(const struct fields *f, const struct served_model *model, tern_token **tokens, size_t *count)
+{
+    const char *text = NULL;
+    bool bos = false, special = true;
+    if (!field_text(f, "prompt", &text) || !field_text(f, "content", &text) || !field_bool(f, "add_special", &bos) ||
+        !field_bool(f, "parse_special", &special))
+        return false;
+    if (text == NULL) return field_fail(f, "content", "it is missing");
+    if (strlen(text) > model->max_text)
+        return field_fail(f, "content", "%zu bytes cannot fit the context of %d tokens", strlen(text),
+                          (int)model->context);
+    const unsigned flags = (bos ? TERN_TOKENIZE_BOS : 0u) | (special ? TERN_TOKENIZE_SPECIAL : 0u);
+    tern_status status = tern_tokenize(model->model, text, strlen(text), flags, tokens, count);
+    return status == TERN_OK || api_error_from_status(f->error, status, "content");
+}
+
 static json_t *tokenize(const struct fields *f, struct server *server, const struct served_model *model)
 {
     (void)server;
-    const char *text = NULL;
-    bool bos = false, special = true, pieces = false;
-    if (!field_text(f, "prompt", &text) || !field_text(f, "content", &text) || !field_bool(f, "add_special", &bos) ||
-        !field_bool(f, "parse_special", &special) || !field_bool(f, "with_pieces", &pieces))
-        return NULL;
-    if (text == NULL) {
-        field_fail(f, "content", "it is missing");
-        return NULL;
-    }
+    bool pieces = false;
     tern_token *tokens = NULL;
     size_t count = 0;
-    const unsigned flags = (bos ? TERN_TOKENIZE_BOS : 0u) | (special ? TERN_TOKENIZE_SPECIAL : 0u);
-    tern_status status = tern_tokenize(model->model, text, strlen(text), flags, &tokens, &count);
-    if (status != TERN_OK) {
-        api_error_from_status(f->error, status, "content");
-        return NULL;
-    }
+    if (!field_bool(f, "with_pieces", &pieces) || !make_tokens(f, model, &tokens, &count)) return NULL;
+    const size_t most = pieces ? FIELD_MAX_CONTAINERS : FIELD_MAX_VALUES; // what a request may bring, an answer may
     json_t *body = NULL;
-    if (count > FIELD_MAX_VALUES)
-        field_fail(f, "content", "%zu tokens, at most %d are told", count, FIELD_MAX_VALUES);
+    if (count > most)
+        field_fail(f, "content", "%zu tokens, at most %zu are told", count, most);
     else
         body = list_tokens(model, tokens, count, pieces);
     tern_free(tokens);
@@ -130,8 +134,11 @@ static bool append_token(const struct fields *f, const struct served_model *mode
         return field_fail(f, "tokens", "expected an array of token ids from 0 to %d",
                           (int)tern_model_vocabulary(model->model) - 1);
     const char *text = tern_token_text(model->model, (tern_token)id, &length);
-    if (text == NULL || buffer_append(bytes, text, length) == TERN_OK) return true;
-    return field_fail_memory(f);
+    if (text == NULL) return true;
+    if (bytes->length + length > model->max_text)
+        return field_fail(f, "tokens", "more than %zu bytes of text, which the context of %d tokens cannot hold",
+                          model->max_text, (int)model->context);
+    return buffer_append(bytes, text, length) == TERN_OK || field_fail_memory(f);
 }
 
 static json_t *detokenize(const struct fields *f, struct server *server, const struct served_model *model)

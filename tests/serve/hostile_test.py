@@ -62,7 +62,7 @@ class Hostile(unittest.TestCase):
 
     def test_large_and_steady(self):
         # Longer on its way than --timeout, but it keeps coming.
-        server = self.serve("chain.gguf", "--timeout", "1")
+        server = self.serve("endless.gguf", "--timeout", "1")
         body = json.dumps({"content": "x" * 150000}).encode()
         connection = server.socket()
         connection.sendall(b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
@@ -172,6 +172,21 @@ class Hostile(unittest.TestCase):
         server.until(lambda: b"tern_connections 1\n" in server.get("/metrics", x_api_key="two").body)
         self.assertEqual(status(begin(b"one", swelling)), 200)
         connections.pop().close()
+
+    def test_more_tokens_than_are_told(self):
+        # Bytes are tokens here, and the longest token times the context's 20,000 is the longest text.
+        server = self.serve("endless.gguf")
+        tell = lambda n, **fields: server.post("/tokenize", {"content": "x" * n, **fields})
+        (mark,) = server.post("/tokenize", {"content": "<|endoftext|>"}).json()["tokens"]
+        longest = 20000 * len("<|endoftext|>")
+        self.assertEqual(tell(longest).json()["count"], longest)
+        self.assertEqual(tell(longest + 1).status, 400)
+        self.assertEqual(tell(200000, with_pieces=True).json()["count"], 200000)
+        answer = tell(200001, with_pieces=True)
+        self.assertEqual((answer.status, answer.error()["param"]), (400, "content"))
+        self.assertEqual(len(server.post("/detokenize", {"tokens": [mark] * 20000}).json()["content"]), longest)
+        answer = server.post("/detokenize", {"tokens": [mark] * 20001})
+        self.assertEqual((answer.status, answer.error()["param"]), (400, "tokens"))
 
     def test_broken_json(self):
         server = self.serve("chain.gguf")
