@@ -83,7 +83,8 @@ static size_t advance_all(struct stop_filter *filter, char byte, bool *stopped)
 
 tern_status stop_push(struct stop_filter *filter, const char *text, size_t length, struct buffer *out, bool *stopped)
 {
-    *stopped = false;
+    *stopped = filter->stopped;
+    if (filter->stopped) return TERN_OK; // the automata stand behind the ends of their strings
     if (filter->n_strings == 0) return buffer_append(out, text, length);
     size_t partial = filter->held.length;
     TRY(buffer_append(&filter->held, text, length));
@@ -94,6 +95,7 @@ tern_status stop_push(struct stop_filter *filter, const char *text, size_t lengt
     size_t certain = end - partial;
     TRY(buffer_append(out, filter->held.data, certain));
     filter->held.length = *stopped ? 0 : end - certain;
+    filter->stopped = *stopped;
     if (filter->held.length > 0) memmove(filter->held.data, filter->held.data + certain, filter->held.length);
     return TERN_OK;
 }

@@ -18,6 +18,7 @@ struct stop_filter {
     struct stop_string *strings; // [n_strings]
     size_t n_strings;
     struct buffer held; // text that came in and was not let out yet
+    bool stopped;       // one of them came
 };
 
 // Copies the strings. Errors: INVALID (more than STOP_MAX_STRINGS, one that is empty, too long or not valid UTF-8),
@@ -26,7 +27,7 @@ tern_status stop_open(struct stop_filter *filter, const char *const *strings, si
 void stop_close(struct stop_filter *filter);
 
 // Takes in whole characters and appends to `out` those that are certain. *stopped is set when a stop string is
-// complete: it and what follows it are dropped, and the filter takes no more. Errors: NO_MEMORY.
+// complete: it and all that follows it, in later calls too, are dropped. Errors: NO_MEMORY.
 tern_status stop_push(struct stop_filter *filter, const char *text, size_t length, struct buffer *out, bool *stopped);
 
 // At the end of the stream: what was held back was no stop string after all.

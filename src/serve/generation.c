@@ -136,6 +136,7 @@ static tern_status submit_after_thinking(struct part *part)
     part->forcing = false;
     part->forced = true;
     TRY(answer_part_push_text(part, g->close_text));
+    if (part->complete) return TERN_OK; // that was a stop string
     tern_status status = buffer_append(&tokens, prompt->tokens, prompt->count * sizeof(tern_token));
     if (status == TERN_OK) status = buffer_append(&tokens, part->drawn.data, part->drawn.length);
     if (status == TERN_OK) status = buffer_append(&tokens, g->close_tokens, g->n_close * sizeof(tern_token));

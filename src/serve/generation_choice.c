@@ -218,7 +218,8 @@ tern_status answer_part_push(struct part *part, const struct arrival *arrival)
     if (!part->thinking) return TERN_OK;
     part->choice.n_reasoning++;
     bool enough = request->thinking_budget >= 0 && part->choice.n_reasoning >= request->thinking_budget;
-    if (enough && !part->forced && part->generation->close_text != NULL) part->forcing = true;
+    bool may_go_on = !part->complete && !part->forced && part->generation->close_text != NULL;
+    if (enough && may_go_on) part->forcing = true;
     return TERN_OK;
 }
 

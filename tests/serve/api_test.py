@@ -446,6 +446,16 @@ class Thinking(unittest.TestCase):
             self.assertEqual(body["usage"]["completion_tokens_details"]["reasoning_tokens"], 6)
             self.assertEqual(choice["message"]["content"], "Hm and")
 
+    def test_stop_where_the_budget_ends(self):
+        # The stop string is complete with the last token that thinking may take, or with the mark that is put behind it:
+        # nothing is gone on with.
+        with Server(TERN, Models.get(), "pondering.gguf") as server:
+            for taken, (stop, thought) in enumerate(((" and", "Hm"), ("</think>", "Hm and\n")), 1):
+                choice = server.chat(thinking_budget=2, stop=stop).json()["choices"][0]
+                self.assertEqual((choice["message"]["reasoning_content"], choice["message"]["content"]), (thought, ""))
+                self.assertEqual(choice["finish_reason"], "stop")
+                self.assertEqual(server.metric("tern_requests_taken_total"), taken)
+
 
 if __name__ == "__main__":
     unittest.main()

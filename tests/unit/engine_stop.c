@@ -56,6 +56,24 @@ static void stop_strings_are_cut_and_never_leak(void **state)
     expect(NULL, 0, "no stops", "no stops", "no stops");
 }
 
+static void nothing_comes_behind_a_stop_string(void **state)
+{
+    (void)state;
+    const char *const stops[] = {"END", "other"};
+    struct stop_filter filter;
+    struct buffer out = {0};
+    bool stopped;
+    assert_int_equal(stop_open(&filter, stops, 2), TERN_OK);
+    assert_int_equal(stop_push(&filter, "the END and", 11, &out, &stopped), TERN_OK);
+    assert_true(stopped);
+    assert_int_equal(stop_push(&filter, " more END", 9, &out, &stopped), TERN_OK);
+    assert_true(stopped);
+    assert_int_equal(stop_finish(&filter, &out), TERN_OK);
+    assert_string_equal(out.data, "the ");
+    stop_close(&filter);
+    buffer_free(&out);
+}
+
 // The first completed stop string, the longest of those completed by the same byte; SIZE_MAX if none. *end: its end.
 static size_t naive_search(const char *const *stops, size_t n_stops, const char *text)
 {
@@ -120,6 +138,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stop_strings_are_cut_and_never_leak),
+        cmocka_unit_test(nothing_comes_behind_a_stop_string),
         cmocka_unit_test(random_texts_equal_a_naive_search),
         cmocka_unit_test(impossible_strings_are_refused),
     };
