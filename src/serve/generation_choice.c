@@ -136,7 +136,7 @@ tern_status answer_part_open(struct part *part)
         .on_call_end = on_call_end,
         .context = part,
     };
-    bool tools = request->tools != NULL && request->tool_choice != TOOL_CHOICE_NONE;
+    bool tools = json_array_size(request->tools) > 0 && request->tool_choice != TOOL_CHOICE_NONE;
     // Prompts that are no conversation are continued, and nothing in what comes is taken apart.
     const struct reply_style plain = {0};
     TRY(stop_open(&part->stop, request->stop, request->n_stop));

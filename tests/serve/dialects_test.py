@@ -260,6 +260,14 @@ class Calls(Dialect):
         self.assertEqual([block["type"] for block in body["content"]], ["text"])
         self.assertIn("<tool_call>", body["content"][0]["text"])
 
+    def test_calls_without_tools_are_words(self):
+        words = "".join(CALLING[1:-1])
+        for fields in ({}, {"tools": []}):
+            (item,) = self.respond(**fields).json()["output"]
+            self.assertEqual((item["type"], item["content"][0]["text"]), ("message", words))
+            body = self.message(**fields).json()
+            self.assertEqual((body["stop_reason"], body["content"]), ("end_turn", [{"type": "text", "text": words}]))
+
     def test_a_schema_that_cannot_be_enforced(self):
         odd = {"type": "object", "properties": {"at": {"not": {"pattern": "x"}}}}
         loose = [{"type": "function", "name": "look", "parameters": odd}]
