@@ -324,12 +324,15 @@ static tern_status enter(struct scheduler *s, struct request *r, uint64_t *id)
 {
     pthread_mutex_lock(&s->mutex);
     int32_t most = s->options.parallel + s->options.queue;
-    bool full = is_full(s, r->client);
+    bool full = !r->continues && is_full(s, r->client);
     if (full) {
         s->stats.rejected++;
     } else {
-        *id = r->id = ++s->last_id;
-        s->stats.requests++;
+        if (!r->continues) {
+            r->id = ++s->last_id;
+            s->stats.requests++;
+        }
+        *id = r->id;
         s->n_live++;
         r->next_live = s->live;
         r->live_link = &s->live;

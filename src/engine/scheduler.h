@@ -90,6 +90,8 @@ struct scheduler_request {
     bool ignore_end;                     // end tokens do not end the answer, and are passed on (for measuring); not
                                          // with a constraint
     uint64_t client;                     // waiting requests of different clients take turns
+    uint64_t continues;                  // 0, or the id of a request that has ended and goes on as this one: under its
+                                         // id and as old as it was, before all that wait, refused by no full queue
     const struct constraint *constraint; // what the answer must be; borrowed until on_end; NULL: anything
 
     // An embedding instead of an answer: the rows after the last norm of all the prompt's tokens, pooled, not

@@ -1,6 +1,6 @@
 // Who may begin. Clients take turns: a request's turn is one after the turn of its client's last waiting request, and
 // at least one after the turn of whoever began last (start-time fair queueing with equal costs: Goyal, Vin, Cheng
-// 1996).
+// 1996). A request that goes on with one that has ended had its turn then.
 //
 // Memory is not set aside for answers that may never get long. A request begins when there are blocks for its prompt
 // and one more for each answer in progress. If blocks run out later, the youngest request gives its own back and waits:
@@ -32,11 +32,16 @@ static struct client_turn *turn_of(struct scheduler *s, uint64_t client)
     return turn;
 }
 
-void queue_add(struct scheduler *s, struct request *r)
+static void give_turn(struct scheduler *s, struct request *r)
 {
     struct client_turn *last = turn_of(s, r->client);
     r->turn = (last->turn > s->turn ? last->turn : s->turn) + 1;
     last->turn = r->turn;
+}
+
+void queue_add(struct scheduler *s, struct request *r)
+{
+    if (!r->continues) give_turn(s, r);
     add_waiting(s, r);
 }
 

@@ -69,6 +69,8 @@ tern_status request_open(const struct tern_model *model, const struct scheduler_
     struct request *r = calloc(1, sizeof *r);
     if (r == NULL) return status_fail(TERN_NO_MEMORY, "no memory for a request");
     r->model = model;
+    r->id = asked->continues;
+    r->continues = asked->continues != 0;
     r->client = asked->client;
     r->n_logprobs = asked->n_logprobs;
     r->ignore_end = asked->ignore_end && asked->constraint == NULL;

@@ -28,6 +28,7 @@ struct draw {
 
 struct request {
     uint64_t id, client;
+    bool continues;                         // goes on with an ended one, under its id
     struct request *next;                   // of a queue
     struct request *next_live, **live_link; // of all that have not ended; what points to it
     atomic_bool cancelled;
@@ -50,7 +51,7 @@ struct request {
     void *context;
 
     // In progress.
-    uint64_t turn;     // waiting requests begin in this order
+    uint64_t turn;     // waiting requests begin in this order; 0: it has had its turn
     struct slot *slot; // NULL while it waits
     bool resumes;      // it had to give way, and computes again what it had
     int32_t computed;  // tokens whose keys and values are in blocks

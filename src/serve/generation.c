@@ -117,6 +117,7 @@ static tern_status submit(struct part *part, const tern_token *tokens, size_t co
         .n_logprobs = g->request.n_logprobs,
         .ignore_end = g->request.ignore_end,
         .client = exchange_request(g->exchange)->client,
+        .continues = part->id,
         .constraint = constraint,
         .on_token = take_token,
         .on_end = take_end,

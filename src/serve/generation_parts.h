@@ -37,7 +37,7 @@ struct part {
     char message[PART_MESSAGE_BYTES];
 
     // The writer's.
-    uint64_t id;         // at the scheduler
+    uint64_t id;         // at the scheduler; 0: not yet
     bool running;        // the scheduler has it
     bool complete;       // nothing more is taken in
     bool forcing;        // thinking took too long: to go on behind the end of it

@@ -5,6 +5,7 @@
 """
 
 import collections
+import concurrent.futures
 import json
 import os
 import re
@@ -382,6 +383,20 @@ class Hostile(unittest.TestCase):
                 self.assertIn(b"Retry-After: ", answer)
                 self.assertIn(b'"code":"queue_full"', answer)
         self.assert_alive(server)
+
+
+    def test_who_was_let_in_is_not_refused(self):
+        # Others wait for the place of each answer, and ask again as soon as they are refused, when its thinking is cut
+        # short and it goes on behind that.
+        server = self.serve("pondering.gguf", "--parallel", "1", "--queue", "1")
+        with concurrent.futures.ThreadPoolExecutor(8) as clients:
+            ask = lambda _: server.chat(thinking_budget=3, max_tokens=6, stream=True)
+            answers = list(clients.map(ask, range(400)))
+        self.assertEqual({answer.status for answer in answers}, {200, 429})
+        for answer in answers:
+            if answer.status == 200:
+                self.assertNotIn(b"error", answer.body)
+                self.assertTrue(answer.body.endswith(b"data: [DONE]\n\n"))
 
 
 class Keys(unittest.TestCase):

@@ -724,6 +724,39 @@ static void one_client_leaves_room_for_others(void **state)
     close_scheduler(&r);
 }
 
+// One place, taken, and a full queue: what goes on with an answer that has ended is let in and is the next to begin.
+static void what_goes_on_is_not_refused(void **state)
+{
+    (void)state;
+    enum { WAITING = 3 };
+    struct recorder r;
+    static struct run answer, other, waiting[WAITING], refused, more;
+    open_scheduler(&r, &(struct scheduler_options){.parallel = 1, .queue = WAITING});
+    struct scheduler_request request = letters(70, 0);
+    submit(&r, &answer, request);
+    await_end(&answer);
+    hold_model(&r);
+    submit(&r, &other, letters(5, 1));
+    await_step(&r);
+    for (int i = 0; i < WAITING; i++) {
+        struct scheduler_request another = letters(5, 2);
+        another.client = (uint64_t)i; // one of the answer's own client
+        submit(&r, &waiting[i], another);
+    }
+    assert_int_equal(try_submit(&r, &refused, request), TERN_BUSY);
+    request.continues = answer.id;
+    submit(&r, &more, request);
+    assert_int_equal(more.id, answer.id);
+    assert_int_equal(stats_of(&r).requests, 2 + WAITING); // it is none of its own
+    release_model(&r);
+    for (int i = 0; i < WAITING; i++)
+        await_end(&waiting[i]);
+    await_end(&more);
+    assert_int_equal(more.order, other.order + 1);
+    assert_memory_equal(more.tokens, answer.tokens, sizeof answer.tokens);
+    close_scheduler(&r);
+}
+
 static void expect_refused(struct recorder *r, struct scheduler_request request, tern_status status,
                            const char *message)
 {
@@ -922,6 +955,7 @@ int main(void)
         cmocka_unit_test(closing_ends_everything),
         cmocka_unit_test(a_full_queue_refuses),
         cmocka_unit_test(one_client_leaves_room_for_others),
+        cmocka_unit_test(what_goes_on_is_not_refused),
         cmocka_unit_test(impossible_requests_are_refused),
         cmocka_unit_test(impossible_options_are_refused),
         cmocka_unit_test(answers_outgrow_memory_and_still_end),
