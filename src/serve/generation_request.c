@@ -138,11 +138,18 @@ static bool read_seed(const struct fields *f, struct generation_request *request
     return true;
 }
 
+static bool read_top_k(const struct fields *f, int *top_k)
+{
+    if (!field_int(f, "top_k", -1, 1 << 30, top_k)) return false;
+    if (*top_k < 0) *top_k = 0; // vLLM's word for all
+    return true;
+}
+
 bool generation_read_sampling(const struct fields *f, struct generation_request *request)
 {
     tern_sampling *s = &request->sampling;
     return field_float(f, "temperature", 0, 100, &s->temperature) && field_float(f, "top_p", 0, 1, &s->top_p) &&
-           field_int(f, "top_k", -1, 1 << 30, &s->top_k) && field_float(f, "min_p", 0, 1, &s->min_p) &&
+           read_top_k(f, &s->top_k) && field_float(f, "min_p", 0, 1, &s->min_p) &&
            field_float(f, "typical_p", 0, 1, &s->typical_p) &&
            field_float(f, "presence_penalty", -100, 100, &s->presence_penalty) &&
            field_float(f, "frequency_penalty", -100, 100, &s->frequency_penalty) &&

@@ -126,6 +126,11 @@ class Api(unittest.TestCase):
         stopped = self.server.chat(logprobs=True, stop=" very").json()["choices"][0]
         self.assertEqual([entry["token"] for entry in stopped["logprobs"]["content"]], ["I", " am", " a"])
 
+    def test_top_k_of_all(self):
+        wild = dict(temperature=50, top_p=1, min_p=0, max_tokens=20, seed=5)
+        all_of_them, vllm = (self.server.chat(top_k=k, **wild).json()["choices"] for k in (0, -1))
+        self.assertEqual(vllm, all_of_them)
+
     def test_logit_bias(self):
         (token,) = self.server.post("/tokenize", {"content": "I"}).json()["tokens"]
         choice = self.server.chat(logit_bias={str(token): -100}, max_tokens=3).json()["choices"][0]
