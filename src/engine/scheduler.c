@@ -35,6 +35,7 @@ static void publish(struct scheduler *s)
     stats->active = s->n_active;
     stats->context = s->options.context;
     stats->parallel = s->options.parallel;
+    stats->queue = s->options.queue;
     uint64_t slab = s->slab_bytes;
     stats->kv_bytes_limit = slab * (uint64_t)s->max_blocks;
     stats->kv_bytes_used = slab * (uint64_t)prefix_blocks(s->prefix);

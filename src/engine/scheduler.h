@@ -136,7 +136,7 @@ struct scheduler_stats {
     uint64_t disk_bytes;                    // in cache_dir, about
     uint64_t disk_hits, disk_writes;        // blocks read and written
     uint64_t disk_errors;                   // broken files and refused writes; after one of these, writing rests
-    int32_t context, parallel;
+    int32_t context, parallel, queue;       // as in the options, with the numbers that zeros stand for
     struct scheduler_slot slots[SCHEDULER_MAX_SLOTS]; // [parallel]
 };
 void scheduler_get_stats(struct scheduler *scheduler, struct scheduler_stats *out);

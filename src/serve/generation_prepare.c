@@ -260,6 +260,9 @@ static bool open_constraints(struct generation *g, bool ends_thinking)
 static bool open_parts(struct generation *g)
 {
     size_t n = (size_t)g->request.n;
+    if (g->n_prompts * n > (size_t)g->model->places)
+        return api_error_invalid(&g->error, "n", NULL, "n: %zu answers, and at most %d may be in progress or wait",
+                                 g->n_prompts * n, (int)g->model->places);
     g->parts = calloc(g->n_prompts * n, sizeof *g->parts);
     if (g->parts == NULL) return fail_memory(g);
     for (size_t i = 0; i < g->n_prompts * n; i++) {

@@ -90,6 +90,7 @@ static tern_status open_served(struct models *models, const struct entry *entry,
     struct scheduler_stats stats;
     scheduler_get_stats(served->scheduler, &stats);
     served->context = stats.context;
+    served->places = stats.parallel + stats.queue;
     served->width = served->model->config.width;
     served->max_text = longest_text(served);
     served->name = entry->source.name;

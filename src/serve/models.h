@@ -36,6 +36,7 @@ struct served_model {
     struct reply_style style;
     int32_t context;                            // of a request
     int32_t width;                              // of an embedding
+    int32_t places;                             // answers that may be in progress or wait
     size_t max_text;                            // bytes: longer texts cannot fit the context, whatever they say
     int64_t created;                            // when its file was made, seconds since 1970
     char fingerprint[MODELS_FINGERPRINT_BYTES]; // "fp_...": the version, the file, the kernels

@@ -429,6 +429,17 @@ class Defaults(unittest.TestCase):
         self.assertIn(f"answers in progress at once, default {slots}", " ".join(words))
 
 
+class Places(unittest.TestCase):
+    def test_more_answers_than_places(self):
+        # Waiting would not help: it is no 429.
+        with Server(TERN, Models.get(), "chain.gguf", "--parallel", "2", "--queue", "1") as server:
+            self.assertEqual(len(server.chat(n=3).json()["choices"]), 3)
+            answers = server.chat(n=4), server.post("/v1/completions", {"prompt": ["I"] * 2, "n": 2})
+            for answer in answers:
+                self.assertEqual((answer.status, answer.error()["param"]), (400, "n"))
+                self.assertIn("at most 3", answer.error()["message"])
+
+
 class Thinking(unittest.TestCase):
     def test_reasoning(self):
         with Server(TERN, Models.get(), "thoughtful.gguf") as server:
