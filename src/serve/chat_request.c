@@ -289,13 +289,21 @@ static bool read_thinking(const struct fields *f, struct generation_request *req
     return true;
 }
 
+static bool read_continuation(const struct fields *f, struct generation_request *request)
+{
+    const tern_message *last = &request->messages[request->n_messages - 1];
+    if (!field_bool(f, "continue_final_message", &request->continue_last)) return false;
+    bool is_begun = strcmp(last->role, "assistant") == 0 && last->content != NULL && last->tool_calls == NULL;
+    return !request->continue_last || is_begun ||
+           field_fail(f, "continue_final_message", "the last message is no words of the assistant's");
+}
+
 bool chat_request_read(const struct fields *f, struct generation_request *request, struct chat_options *options)
 {
     const char *user = NULL;
-    return field_text(f, "model", &request->model) && read_conversation(f, request) &&
-           field_bool(f, "continue_final_message", &request->continue_last) && read_response_format(f, request) &&
-           read_grammar(f, request) && generation_read_sampling(f, request) && read_lengths(f, request) &&
-           read_logprobs(f, request, options) && read_thinking(f, request) &&
+    return field_text(f, "model", &request->model) && read_conversation(f, request) && read_continuation(f, request) &&
+           read_response_format(f, request) && read_grammar(f, request) && generation_read_sampling(f, request) &&
+           read_lengths(f, request) && read_logprobs(f, request, options) && read_thinking(f, request) &&
            chat_request_read_stream(f, &options->stream) && field_bool(f, "ignore_eos", &request->ignore_end) &&
            field_text(f, "user", &user);
 }

@@ -155,6 +155,11 @@ class Api(unittest.TestCase):
         body = self.server.post("/v1/chat/completions", {"messages": messages, "temperature": 0,
                                                          "continue_final_message": True}).json()
         self.assertEqual(body["choices"][0]["message"]["content"], SENTENCE[1:])
+        call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        for last in ({"role": "user", "content": "Well?"}, {"role": "assistant", "tool_calls": [call]},
+                     {"role": "assistant", "content": "I", "tool_calls": [call]}):
+            answer = self.server.chat(messages=[messages[0], last], continue_final_message=True)
+            self.assert_refused(answer, "continue_final_message")
 
     def test_any_model_name(self):
         self.assertEqual(self.server.chat(model="gpt-4o").json()["model"], "chain")
