@@ -155,7 +155,7 @@ static bool add_prompt(struct generation *g, tern_token *tokens, size_t count, c
 {
     g->prompts[g->n_prompts++] = (struct prompt){tokens, count};
     if (count == 0) return api_error_invalid(&g->error, param, NULL, "%s: the prompt is empty", param);
-    if (count < (size_t)g->model->context) return true;
+    if (count < (size_t)g->model->context || g->request.count_only) return true;
     return api_error_invalid(&g->error, param, "context_length_exceeded",
                              "%s: the prompt has %zu tokens, and the context is %d tokens, answer included", param,
                              count, (int)g->model->context);

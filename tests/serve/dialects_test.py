@@ -114,6 +114,12 @@ class Words(Dialect):
         counted = self.server.post("/v1/messages/count_tokens", {"messages": HELLO, "system": "Be brief."}).json()
         self.assertEqual(counted, {"input_tokens": usage["input_tokens"] + usage["cache_read_input_tokens"]})
 
+    def test_count_of_more_than_the_context(self):
+        messages = [{"role": "user", "content": "x" * 5000}]
+        counted = self.server.post("/v1/messages/count_tokens", {"messages": messages})
+        self.assertEqual(counted.status, 200)
+        self.assertGreater(counted.json()["input_tokens"], 5000)
+
     def test_stream_of_a_message(self):
         events = events_of(self.message(stream=True))
         self.assertEqual([data["type"] for _, data in events], [name for name, _ in events])
