@@ -156,6 +156,8 @@ static bool read_allowed_tools(const struct fields *f, struct generation_request
         if (!is_allowed(allowed, tool_name(json_array_get(tools, i - 1)))) json_array_remove(tools, i - 1);
     }
     request->tool_choice = mode == 0 ? TOOL_CHOICE_AUTO : TOOL_CHOICE_REQUIRED;
+    if (request->tool_choice == TOOL_CHOICE_REQUIRED && json_array_size(tools) == 0)
+        return field_fail(f, "tools", "a tool is required, but the request has none of these");
     return true;
 }
 

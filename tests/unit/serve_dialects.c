@@ -201,6 +201,11 @@ static void broken_responses_requests_are_told_what_is_wrong(void **state)
     expect_error(d, "{\"input\": \"x\", \"tool_choice\": {\"type\": \"function\", \"name\": \"f\"}}",
                  "tool_choice.name", "no tool");
     expect_error(d, "{\"input\": \"x\", \"tool_choice\": {}}", "tool_choice.type", "missing");
+    expect_error(d,
+                 "{\"input\": \"x\", \"tools\": [{\"type\": \"function\", \"name\": \"f\"}], \"tool_choice\": "
+                 "{\"type\": \"allowed_tools\", \"mode\": \"required\", \"tools\": [{\"type\": \"function\", "
+                 "\"name\": \"g\"}]}}",
+                 "tool_choice.tools", "none of these");
     expect_error(d, "{\"input\": \"x\", \"text\": {\"format\": {\"type\": \"json_schema\"}}}", "text.format.schema",
                  "missing");
     expect_error(d, "{\"input\": \"x\", \"reasoning\": {\"effort\": \"huge\"}}", "reasoning.effort", "huge");
