@@ -25,8 +25,8 @@ bool api_error_invalid(struct api_error *error, const char *param, const char *c
 // 413 invalid_request_error, 429 rate_limit_error, 5xx server_error).
 bool api_error_status(struct api_error *error, int status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-// From this thread's status_message(): INVALID and LIMIT are 400, BUSY is 429, CANCELLED 499, anything else 500. Words
-// that may name files of this machine (BAD_FILE, IO) are logged, not sent.
+// From this thread's status_message(): INVALID, LIMIT and UNSUPPORTED are 400, BUSY is 429, CANCELLED (the server
+// stops) and NO_MEMORY 503, anything else 500. Words that may name files of this machine (BAD_FILE, IO) are not sent.
 bool api_error_from_status(struct api_error *error, tern_status status, const char *param);
 
 // {"error": {"message", "type", "param", "code"}}; NULL without memory. The caller's reference.
