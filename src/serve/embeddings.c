@@ -159,26 +159,41 @@ static json_t *encode_base64(const float *row, int width)
     return value;
 }
 
+// NULL without memory.
 static json_t *row_value(const struct embedding *e, float *row)
 {
     int width = e->dimensions > 0 ? e->dimensions : (int)e->model->width;
     if (e->normalised) normalise(row, width);
     if (e->base64) return encode_base64(row, width);
     json_t *list = json_array();
-    for (int i = 0; i < width; i++)
-        json_array_append_new(list, json_real((double)row[i]));
+    for (int i = 0; i < width; i++) {
+        if (json_array_append_new(list, json_real((double)row[i])) == 0) continue;
+        json_decref(list);
+        return NULL;
+    }
     return list;
+}
+
+// One entry for each text, or NULL.
+static json_t *make_data(const struct embedding *e)
+{
+    json_t *data = json_array();
+    for (size_t i = 0; i < e->n_inputs; i++) {
+        json_t *entry = json_pack("{s:s, s:i, s:o}", "object", "embedding", "index", (int)i, "embedding",
+                                  row_value(e, e->inputs[i].row));
+        if (json_array_append_new(data, entry) == 0) continue;
+        json_decref(data);
+        return NULL;
+    }
+    return data;
 }
 
 static void answer_rows(const struct embedding *e)
 {
-    json_t *data = json_array();
+    json_t *data = make_data(e);
     size_t n_tokens = 0;
-    for (size_t i = 0; i < e->n_inputs; i++) {
+    for (size_t i = 0; i < e->n_inputs; i++)
         n_tokens += e->inputs[i].n_tokens;
-        json_array_append_new(data, json_pack("{s:s, s:i, s:o}", "object", "embedding", "index", (int)i, "embedding",
-                                              row_value(e, e->inputs[i].row)));
-    }
     json_t *body = json_pack("{s:s, s:o, s:s, s:{s:I, s:I}}", "object", "list", "data", data, "model", e->model->name,
                              "usage", "prompt_tokens", (json_int_t)n_tokens, "total_tokens", (json_int_t)n_tokens);
     exchange_answer_json(e->exchange, 200, body);
@@ -193,6 +208,14 @@ static void note_facts(const struct embedding *e)
         facts.prompt_tokens += (int)e->inputs[i].n_tokens;
     if (e->n_inputs > 0) facts.queue_seconds = e->inputs[0].result.queue_seconds;
     exchange_set_facts(e->exchange, &facts);
+}
+
+// What a broken model computes may be no number, and JSON has none such.
+static bool is_finite(const struct embedding *e)
+{
+    for (size_t i = 0; i < e->n_inputs * (size_t)e->model->width; i++)
+        if (!isfinite(e->rows[i])) return false;
+    return true;
 }
 
 static void find_error(struct embedding *e)
@@ -289,6 +312,8 @@ static void finish(struct embedding *e)
 {
     bool queued;
     note_facts(e);
+    if (e->error.status == 0 && !atomic_load(&e->gone) && !is_finite(e))
+        api_error_status(&e->error, 500, NULL, "the model gives no finite numbers for this");
     if (e->error.status != 0)
         exchange_fail(e->exchange, &e->error);
     else if (!atomic_load(&e->gone))

@@ -12,9 +12,12 @@ import re
 import struct
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from server import Models, Server
+
+import chain_model
 
 TERN = os.path.abspath(sys.argv.pop(1))
 SENTENCE = "I am a very tiny model \u2713."
@@ -432,6 +435,22 @@ class Defaults(unittest.TestCase):
             self.assertEqual(len(server.get("/slots").json()), slots)
         words = subprocess.run([TERN, "serve", "--help"], capture_output=True, text=True, check=True).stdout.split()
         self.assertIn(f"answers in progress at once, default {slots}", " ".join(words))
+
+
+class Broken(unittest.TestCase):
+    def test_rows_that_are_no_numbers(self):
+        with tempfile.TemporaryDirectory(prefix="tern-broken-") as folder:
+            path = os.path.join(folder, "broken.gguf")
+            chain_model.write_model(path)
+            with open(path, "rb") as file:
+                head, _, tail = file.read().rpartition(struct.pack("<128f", *[1.0] * 128))  # the last norm
+            with open(path, "wb") as file:
+                file.write(head + struct.pack("<128f", *[math.nan] * 128) + tail)
+            with Server(TERN, folder, "broken.gguf") as server:
+                for encoding in ("float", "base64"):
+                    answer = server.post("/v1/embeddings", {"input": "x", "encoding_format": encoding})
+                    self.assertEqual(answer.status, 500, answer.body)
+                    self.assertIn("no finite numbers", answer.error()["message"])
 
 
 class Places(unittest.TestCase):
