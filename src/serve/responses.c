@@ -13,6 +13,7 @@ struct answer {
     int sequence; // number of the next event
     struct responses_items items;
     bool cut_off;
+    bool lost; // there was no memory for some of it
 };
 
 // ---- Writing --------------------------------------------------------------------------------------------------------
@@ -108,7 +109,16 @@ static struct responses_item *item_for(struct answer *a, const struct generation
 {
     if (a->items.open && last_item(a)->kind == kind && kind != RESPONSES_CALL) return last_item(a);
     end_item(a, g, true);
-    return responses_open_item(&a->items, kind);
+    struct responses_item *item = responses_open_item(&a->items, kind);
+    a->lost = a->lost || item == NULL;
+    return item;
+}
+
+static bool keep(struct answer *a, struct buffer *out, const char *text, size_t length)
+{
+    bool fine = buffer_append(out, text, length) == TERN_OK;
+    a->lost = a->lost || !fine;
+    return fine;
 }
 
 static struct responses_item *begin_text(struct answer *a, const struct generation *g, enum responses_kind kind)
@@ -124,7 +134,7 @@ static struct responses_item *begin_text(struct answer *a, const struct generati
 static void add_content(struct answer *a, const struct generation *g, const struct generation_event *event)
 {
     struct responses_item *item = begin_text(a, g, RESPONSES_MESSAGE);
-    if (item == NULL || buffer_append(&item->text, event->text, event->length) != TERN_OK) return;
+    if (item == NULL || !keep(a, &item->text, event->text, event->length)) return;
     json_t *logprobs = answer_logprobs(g, event->logprobs, event->n_logprobs);
     json_array_extend(item->logprobs, logprobs);
     write_text(a, g, "response.output_text.delta", "delta", json_stringn(event->text, event->length), logprobs);
@@ -133,21 +143,21 @@ static void add_content(struct answer *a, const struct generation *g, const stru
 static void add_reasoning(struct answer *a, const struct generation *g, const struct generation_event *event)
 {
     struct responses_item *item = begin_text(a, g, RESPONSES_REASONING);
-    if (item == NULL || buffer_append(&item->text, event->text, event->length) != TERN_OK) return;
+    if (item == NULL || !keep(a, &item->text, event->text, event->length)) return;
     write_content(a, g, "response.reasoning_text.delta", "delta", json_stringn(event->text, event->length));
 }
 
 static void begin_call(struct answer *a, const struct generation *g, const struct generation_call *call)
 {
     struct responses_item *item = item_for(a, g, RESPONSES_CALL);
-    if (item == NULL || buffer_append(&item->name, call->name.data, call->name.length) != TERN_OK) return;
+    if (item == NULL || !keep(a, &item->name, call->name.data, call->name.length)) return;
     memcpy(item->call_id, call->id, sizeof item->call_id);
     write_item(a, g, "response.output_item.added", responses_new_item_json(item));
 }
 
 static void add_arguments(struct answer *a, const struct generation *g, const struct generation_event *event)
 {
-    if (!a->items.open || buffer_append(&last_item(a)->text, event->text, event->length) != TERN_OK) return;
+    if (!a->items.open || !keep(a, &last_item(a)->text, event->text, event->length)) return;
     write_content(a, g, "response.function_call_arguments.delta", "delta", json_stringn(event->text, event->length));
 }
 
@@ -175,7 +185,7 @@ static void begin(struct answer *a, const struct generation *g)
     write_response(a, g, "response.in_progress", response_json(a, g, "in_progress", NULL, NULL));
 }
 
-static void end(struct answer *a, const struct generation *g, const struct generation_usage *usage)
+static void complete(struct answer *a, const struct generation *g, const struct generation_usage *usage)
 {
     json_t *response = response_json(a, g, a->cut_off ? "incomplete" : "completed", usage, NULL);
     if (!a->stream) {
@@ -195,6 +205,17 @@ static void fail(struct answer *a, const struct generation *g, const struct api_
     end_item(a, g, false);
     write_response(a, g, "response.failed", response_json(a, g, "failed", NULL, error));
     exchange_end(generation_exchange(g));
+}
+
+static void end(struct answer *a, const struct generation *g, const struct generation_usage *usage)
+{
+    struct api_error error;
+    if (!a->lost) {
+        complete(a, g, usage);
+    } else {
+        api_error_from_status(&error, TERN_NO_MEMORY, NULL);
+        fail(a, g, &error);
+    }
 }
 
 static void on_event(void *context, const struct generation *g, const struct generation_event *event)
