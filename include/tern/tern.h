@@ -145,7 +145,7 @@ typedef struct tern_sampling {
     float typical_p;               // locally typical sampling (Meister et al. 2022); 1: off
     float repetition_penalty;      // divide positive and multiply negative logits of recent tokens; 1: off
     float presence_penalty;        // subtract once from recent tokens; 0: off
-    float frequency_penalty;       // subtract for each time a token appeared; 0: off
+    float frequency_penalty;       // subtract for each time a token appeared among these; 0: off
     int penalty_window;            // how many of the last tokens count as recent; -1: all
     uint64_t seed;                 // the same seed gives the same answer
     const tern_token *bias_tokens; // [n_bias] tokens whose logits get bias_values added

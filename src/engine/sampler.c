@@ -24,10 +24,13 @@ struct candidate {
 struct sampler {
     tern_sampling options; // bias arrays owned
     int32_t n_vocabulary;
-    uint64_t random;              // state of splitmix64
-    float *logits;                // [n_vocabulary] after bias and penalties
-    float *highest;               // [ceil(n_vocabulary / BLOCK)] of each BLOCK logits
-    int32_t *seen;                // [n_vocabulary] times a token appears in the window; all zero between calls
+    uint64_t random;      // state of splitmix64
+    float *logits;        // [n_vocabulary] after bias and penalties
+    float *highest;       // [ceil(n_vocabulary / BLOCK)] of each BLOCK logits
+    int32_t *seen;        // [n_vocabulary] times a token appears in the window; all zero between calls
+    int32_t *drawn_times; // [n_vocabulary] that sampler_count() counted; NULL: it was never called
+    tern_token *drawn;    // [n_drawn] which those are, each once
+    int32_t n_drawn;
     struct candidate *candidates; // [n_vocabulary]
     struct candidate *scratch;    // [n_vocabulary]
     int32_t n_candidates;
@@ -129,6 +132,8 @@ void sampler_close(struct sampler *s)
     free(s->logits);
     free(s->highest);
     free(s->seen);
+    free(s->drawn_times);
+    free(s->drawn);
     free(s->candidates);
     free(s->scratch);
     free(s->mask);
@@ -161,20 +166,21 @@ static void apply_bias(struct sampler *s)
     }
 }
 
-// Repetition penalty: Keskar et al. 2019 (CTRL); presence and frequency: as the OpenAI API defines them.
-static float penalise(const tern_sampling *options, float logit, int32_t times)
+// Keskar et al. 2019 (CTRL).
+static float penalise_repetition(const tern_sampling *options, float logit)
 {
-    if (logit > 0)
-        logit /= options->repetition_penalty;
-    else
-        logit *= options->repetition_penalty;
+    return logit > 0 ? logit / options->repetition_penalty : logit * options->repetition_penalty;
+}
+
+// The sum that the OpenAI API defines.
+static float penalise_times(const tern_sampling *options, float logit, int32_t times)
+{
     return add_finite(logit, -(options->presence_penalty + options->frequency_penalty * (float)times));
 }
 
-static void apply_penalties(struct sampler *s, const tern_token *recent, size_t n_recent)
+static void penalise_recent(struct sampler *s, const tern_token *recent, size_t n_recent)
 {
     const tern_sampling *o = &s->options;
-    if (o->repetition_penalty == 1 && o->presence_penalty == 0 && o->frequency_penalty == 0) return;
     size_t window = o->penalty_window < 0 ? n_recent : (size_t)o->penalty_window;
     if (window < n_recent) {
         recent += n_recent - window;
@@ -184,9 +190,49 @@ static void apply_penalties(struct sampler *s, const tern_token *recent, size_t 
         if (recent[i] >= 0 && recent[i] < s->n_vocabulary) s->seen[recent[i]]++;
     for (size_t i = 0; i < n_recent; i++) {
         if (recent[i] < 0 || recent[i] >= s->n_vocabulary || s->seen[recent[i]] == 0) continue;
-        s->logits[recent[i]] = penalise(o, s->logits[recent[i]], s->seen[recent[i]]);
+        float *logit = &s->logits[recent[i]];
+        *logit = penalise_repetition(o, *logit);
+        if (s->drawn_times == NULL) *logit = penalise_times(o, *logit, s->seen[recent[i]]);
         s->seen[recent[i]] = 0;
     }
+}
+
+static void penalise_drawn(struct sampler *s)
+{
+    for (int32_t i = 0; i < s->n_drawn; i++) {
+        float *logit = &s->logits[s->drawn[i]];
+        *logit = penalise_times(&s->options, *logit, s->drawn_times[s->drawn[i]]);
+    }
+}
+
+static bool has_count_penalty(const struct sampler *s)
+{
+    return s->options.presence_penalty != 0 || s->options.frequency_penalty != 0;
+}
+
+static void apply_penalties(struct sampler *s, const tern_token *recent, size_t n_recent)
+{
+    if (s->options.repetition_penalty == 1 && !has_count_penalty(s)) return;
+    penalise_recent(s, recent, n_recent);
+    penalise_drawn(s);
+}
+
+static tern_status open_counts(struct sampler *s)
+{
+    const size_t n = (size_t)s->n_vocabulary;
+    s->drawn = malloc(n * sizeof *s->drawn);
+    s->drawn_times = calloc(n, sizeof *s->drawn_times);
+    if (s->drawn != NULL && s->drawn_times != NULL) return TERN_OK;
+    return status_fail(TERN_NO_MEMORY, "no memory to count %d tokens", (int)s->n_vocabulary);
+}
+
+tern_status sampler_count(struct sampler *s, const tern_token *drawn, size_t count)
+{
+    if (!has_count_penalty(s)) return TERN_OK;
+    if (s->drawn_times == NULL) TRY(open_counts(s));
+    for (size_t i = 0; i < count; i++)
+        if (s->drawn_times[drawn[i]]++ == 0) s->drawn[s->n_drawn++] = drawn[i];
+    return TERN_OK;
 }
 
 // ---- Ranking ----------------------------------------------------------------------------------------------------

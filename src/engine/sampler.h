@@ -15,6 +15,11 @@ void sampler_close(struct sampler *sampler);
 // and calls give the same tokens on every machine. Never fails: NaN logits count as -infinity; if nothing is left, 0.
 tern_token sampler_sample(struct sampler *sampler, const float *logits, const tern_token *recent, size_t n_recent);
 
+// The answer's own tokens, as they are drawn. Once this was called (a count of 0 will do), the presence and frequency
+// penalties are of these, all of them, as the OpenAI API defines them, and no longer of the recent ones.
+// Errors: NO_MEMORY, with the first call only.
+tern_status sampler_count(struct sampler *sampler, const tern_token *drawn, size_t count);
+
 // Which tokens may come: one by one, and all at once as bit t of mask[t / 32], [ceil(n_vocabulary / 32)].
 struct sampler_filter {
     bool (*allows)(void *context, tern_token token);

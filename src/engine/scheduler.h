@@ -83,7 +83,9 @@ enum scheduler_pooling { SCHEDULER_POOL_NONE, SCHEDULER_POOL_MEAN, SCHEDULER_POO
 struct scheduler_request {
     const tern_token *prompt; // [n_prompt], at least 1; copied
     size_t n_prompt;
-    const tern_sampling *sampling;       // copied; NULL: tern_sampling_default()
+    size_t n_answered;                   // of these, the last ones that are the answer's beginning
+    const tern_sampling *sampling;       // copied; NULL: tern_sampling_default(). The presence and frequency penalties
+                                         // are of the answer's tokens only
     int32_t max_tokens;                  // -1: until the end or until the context is full; 0: the prompt is only read,
                                          // and remembered
     int32_t n_logprobs;                  // -1: none; 0: of the drawn token only; up to SCHEDULER_MAX_TOP

@@ -20,6 +20,9 @@ static tern_status check_request(const struct tern_model *model, const struct sc
         if (asked->prompt[i] < 0 || asked->prompt[i] >= n_vocabulary)
             return status_fail(TERN_INVALID, "token %d, the vocabulary has tokens 0 to %d", (int)asked->prompt[i],
                                (int)n_vocabulary - 1);
+    if (asked->n_answered > asked->n_prompt)
+        return status_fail(TERN_INVALID, "%zu of the prompt's %zu tokens are the answer's", asked->n_answered,
+                           asked->n_prompt);
     if (asked->max_tokens < -1)
         return status_fail(TERN_INVALID, "max_tokens is %d, expected -1 (no bound) or more", (int)asked->max_tokens);
     if (asked->n_logprobs < -1 || asked->n_logprobs > SCHEDULER_MAX_TOP)
@@ -58,6 +61,7 @@ static tern_status open_parts(struct request *r, const struct scheduler_request 
     r->most_tokens = r->n_prompt + (asked->max_tokens < 0 || asked->max_tokens > room ? room : asked->max_tokens);
     tern_sampling sampling = asked->sampling != NULL ? *asked->sampling : tern_sampling_default();
     TRY(sampler_open(&sampling, r->model->config.n_vocabulary, &r->sampler));
+    TRY(sampler_count(r->sampler, r->tokens + r->n_prompt - asked->n_answered, asked->n_answered));
     return asked->constraint != NULL ? constraint_begin(asked->constraint, &r->constraint) : TERN_OK;
 }
 
@@ -121,7 +125,7 @@ tern_status request_append(struct request *r, tern_token token)
     }
     r->tokens[r->n_tokens++] = token;
     r->n_generated++;
-    return TERN_OK;
+    return sampler_count(r->sampler, &token, 1);
 }
 
 // ---- Probabilities

@@ -103,7 +103,8 @@ static int32_t tokens_left(const struct part *part)
     return most < 0 ? -1 : most - part->choice.n_generated;
 }
 
-static tern_status submit(struct part *part, const tern_token *tokens, size_t count,
+// The last n_answered tokens are of the answer already.
+static tern_status submit(struct part *part, const tern_token *tokens, size_t count, size_t n_answered,
                           const struct constraint *constraint)
 {
     struct generation *g = part->generation;
@@ -112,6 +113,7 @@ static tern_status submit(struct part *part, const tern_token *tokens, size_t co
     const struct scheduler_request request = {
         .prompt = tokens,
         .n_prompt = count,
+        .n_answered = n_answered,
         .sampling = &sampling,
         .max_tokens = tokens_left(part),
         .n_logprobs = g->request.n_logprobs,
@@ -145,7 +147,8 @@ static tern_status submit_after_thinking(struct part *part)
     if (status == TERN_OK && (tokens_left(part) == 0 || count >= (size_t)g->model->context)) {
         part->choice.finish = GENERATION_LENGTH;
     } else if (status == TERN_OK) {
-        status = submit(part, (const tern_token *)(const void *)tokens.data, count, g->after_thinking);
+        status = submit(part, (const tern_token *)(const void *)tokens.data, count, count - prompt->count,
+                        g->after_thinking);
     }
     buffer_free(&tokens);
     return status;
@@ -268,7 +271,7 @@ static void begin(struct generation *g)
     const struct generation_usage usage = sum_usage(g);
     for (size_t i = 0; i < g->n_parts && status == TERN_OK; i++) {
         const struct prompt *prompt = &g->prompts[g->parts[i].prompt];
-        status = submit(&g->parts[i], prompt->tokens, prompt->count, g->constraint);
+        status = submit(&g->parts[i], prompt->tokens, prompt->count, 0, g->constraint);
     }
     if (status != TERN_OK)
         give_up(g, status);

@@ -96,6 +96,7 @@ static void make_request(struct asked *a, const struct asked *earlier, int32_t n
     a->sampling.temperature = pick(4) ? 1.5f : 0;
     a->sampling.top_k = pick(2) ? 0 : 50;
     a->sampling.repetition_penalty = pick(2) ? 1 : 1.3f;
+    a->sampling.frequency_penalty = pick(3) ? 0 : 0.4f;
     if (pick(3) == 0) {
         a->sampling.bias_tokens = &bias_token;
         a->sampling.bias_values = &bias_value;
@@ -190,6 +191,7 @@ static void compare_with_session(tern_model *model, tern_kv_type type, const str
                                  const struct answer *alone, int request)
 {
     if (a->pooling != SCHEDULER_POOL_NONE) return;
+    if (a->sampling.frequency_penalty != 0) return; // which is of a session's last tokens, whoever said them
     tern_session *session;
     tern_session_options options = {.context = 1024, .sampling = &a->sampling, .kv_type = type};
     check(tern_session_open(model, &options, &session) == TERN_OK, "no session", request);

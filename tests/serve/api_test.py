@@ -134,6 +134,11 @@ class Api(unittest.TestCase):
         all_of_them, vllm = (self.server.chat(top_k=k, **wild).json()["choices"] for k in (0, -1))
         self.assertEqual(vllm, all_of_them)
 
+    def test_penalties_are_of_the_answer(self):
+        # "I" and the mark that ends a message stand in the prompt, which is no reason not to say them.
+        choice = self.server.chat("I", presence_penalty=100, frequency_penalty=100).json()["choices"][0]
+        self.assertEqual((choice["message"]["content"], choice["finish_reason"]), (SENTENCE, "stop"))
+
     def test_logit_bias(self):
         (token,) = self.server.post("/tokenize", {"content": "I"}).json()["tokens"]
         choice = self.server.chat(logit_bias={str(token): -100}, max_tokens=3).json()["choices"][0]
@@ -485,6 +490,13 @@ class Thinking(unittest.TestCase):
             # Six tokens of thinking, then what ends it, then the answer: the words that come after a line's end.
             self.assertEqual(body["usage"]["completion_tokens_details"]["reasoning_tokens"], 6)
             self.assertEqual(choice["message"]["content"], "Hm and")
+
+    def test_penalties_of_what_was_thought(self):
+        with Server(TERN, Models.get(), "pondering.gguf") as server:
+            penalties = dict(presence_penalty=100, frequency_penalty=100)
+            message = server.chat(thinking_budget=3, max_tokens=9, **penalties).json()["choices"][0]["message"]
+            self.assertEqual(message["reasoning_content"].strip(), "Hm and yet")
+            self.assertNotIn("Hm", message["content"])
 
     def test_stop_where_the_budget_ends(self):
         # The stop string is complete with the last token that thinking may take, or with the mark that is put behind it:

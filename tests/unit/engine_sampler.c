@@ -161,6 +161,34 @@ static void recent_tokens_out_of_range_are_passed_over(void **state)
     sampler_close(sampler);
 }
 
+// Repetition is of the recent tokens, presence and frequency are of those that were counted.
+static void an_answers_own_tokens_are_counted(void **state)
+{
+    (void)state;
+    const float logits[4] = {2, 1.5f, 1, 0};
+    const tern_token prompt[3] = {0, 0, 1}, drawn[3] = {1, 2, 1};
+    tern_sampling options = plain_options();
+    options.temperature = 0;
+    options.presence_penalty = 0.25f;
+    options.frequency_penalty = 1;
+    struct sampler *sampler = open_sampler(&options, 4);
+    assert_int_equal(sampler_sample(sampler, logits, prompt, 3), 2);
+    assert_int_equal(sampler_count(sampler, NULL, 0), TERN_OK);
+    assert_int_equal(sampler_sample(sampler, logits, prompt, 3), 0);
+    const tern_token two_of_0[2] = {0, 0};
+    assert_int_equal(sampler_count(sampler, two_of_0, 2), TERN_OK); // 2 - 2.25
+    assert_int_equal(sampler_sample(sampler, logits, prompt, 3), 1);
+    assert_int_equal(sampler_count(sampler, drawn, 3), TERN_OK); // 1.5 - 2.25, 1 - 1.25
+    assert_int_equal(sampler_sample(sampler, logits, prompt, 3), 3);
+    sampler_close(sampler);
+
+    options.repetition_penalty = 4; // 0 is recent and not counted, 1 is counted and not recent
+    sampler = open_sampler(&options, 4);
+    assert_int_equal(sampler_count(sampler, drawn, 1), TERN_OK);
+    assert_int_equal(sampler_sample(sampler, logits, prompt, 2), 2); // 2 / 4, 1.5 - 1.25, 1
+    sampler_close(sampler);
+}
+
 static void expect_refused(tern_sampling options, const char *message)
 {
     struct sampler *sampler;
@@ -449,6 +477,7 @@ int main(void)
         cmocka_unit_test(temperature_zero_takes_the_lowest_of_the_best),
         cmocka_unit_test(odd_logits_do_no_harm),
         cmocka_unit_test(recent_tokens_out_of_range_are_passed_over),
+        cmocka_unit_test(an_answers_own_tokens_are_counted),
         cmocka_unit_test(impossible_options_are_named),
         cmocka_unit_test(filtered_frequencies_are_exact),
         cmocka_unit_test(allowed_tokens_come_even_if_all_others_are_likelier),
