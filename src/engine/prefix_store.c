@@ -642,7 +642,8 @@ static tern_status check_owner(int folder, const char *path)
     if (fstat(folder, &info) != 0) return status_fail(TERN_IO, "%s: %s", path, strerror(errno));
     if (info.st_uid != geteuid() && info.st_uid != 0)
         return status_fail(TERN_IO, "%s: belongs to another user, expected a folder of one's own", path);
-    if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    const bool own_group = info.st_gid == getegid(); // which many systems make for each user, and let write
+    if ((info.st_mode & S_IWOTH) != 0 || ((info.st_mode & S_IWGRP) != 0 && !own_group))
         return status_fail(
             TERN_IO,
             "%s: others may write to this folder (mode %03o), expected one's own: chmod go-w it, or name "

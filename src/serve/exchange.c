@@ -153,6 +153,7 @@ bool exchange_take_json(struct exchange *e, json_t **root, struct api_error *err
     if (!fine || exchange_charge(e, bytes)) return fine;
     json_decref(*root);
     *root = NULL;
+    exchange_drop_body(e);
     return exchange_fail_charge(error);
 }
 
