@@ -19,15 +19,33 @@ enum {
     SEPARATOR = 1 << UTF8PROC_CATEGORY_ZS | 1 << UTF8PROC_CATEGORY_ZL | 1 << UTF8PROC_CATEGORY_ZP,
 };
 
+enum { N_CATEGORIES = UTF8PROC_CATEGORY_CO + 1, N_CODES = 0x110000 };
+
+// The characters of each category. Looking at all of them takes milliseconds, and a pattern may name thousands of
+// classes: it is done once a compilation.
+static tern_status find_categories(struct arena *arena)
+{
+    struct character_set *sets;
+    uint32_t from = 0;
+    TRY(arena_charge(arena, N_CODES / 8)); // each is an eighth of a step of other kinds
+    TRY(arena_alloc(arena, N_CATEGORIES, sizeof *sets, &sets));
+    for (uint32_t code = 1; code <= N_CODES; code++) {
+        utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)from);
+        if (code < N_CODES && utf8proc_category((utf8proc_int32_t)code) == category) continue;
+        TRY(character_set_add(arena, &sets[category], from, code - 1));
+        from = code;
+    }
+    arena->categories = sets;
+    return TERN_OK;
+}
+
 static tern_status add_categories(struct arena *arena, unsigned categories, struct character_set *out)
 {
-    uint32_t from = 0;
-    bool inside = false;
-    for (uint32_t code = 0; code <= 0x110000; code++) {
-        bool belongs = code < 0x110000 && (categories >> utf8proc_category((utf8proc_int32_t)code) & 1);
-        if (belongs && !inside) from = code;
-        if (!belongs && inside) TRY(character_set_add(arena, out, from, code - 1));
-        inside = belongs;
+    if (!arena->categories) TRY(find_categories(arena));
+    for (int i = 0; i < N_CATEGORIES; i++) {
+        if (!(categories >> i & 1)) continue;
+        TRY(arena_charge(arena, arena->categories[i].count));
+        TRY(character_set_add_all(arena, out, &arena->categories[i]));
     }
     return TERN_OK;
 }

@@ -11,8 +11,9 @@ tern_status constraint_grow(void *items, size_t *capacity, size_t count, size_t 
 // Everything is freed at once; nothing before. All zero is a valid empty arena.
 struct arena {
     struct arena_block *blocks;
-    size_t used;   // bytes handed out
-    size_t effort; // steps taken, see arena_charge()
+    size_t used;                      // bytes handed out
+    size_t effort;                    // steps taken, see arena_charge()
+    struct character_set *categories; // of Unicode, which take long to find; NULL: not needed yet
 };
 
 enum { ARENA_LIMIT = 128 << 20, ARENA_EFFORT = 30000000 };

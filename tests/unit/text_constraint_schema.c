@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -206,6 +207,31 @@ static void hostile_schemas(void **unused)
     }
 }
 
+static clock_t time_of_classes(int count)
+{
+    struct buffer schema = {0};
+    struct constraint *constraint;
+    assert_int_equal(buffer_append_string(&schema, "{\"pattern\": \"["), TERN_OK);
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(buffer_append_string(&schema, "\\\\p{Zs}"), TERN_OK);
+    }
+    assert_int_equal(buffer_append_string(&schema, "]\"}"), TERN_OK);
+    clock_t start = clock();
+    assert_int_equal(constraint_open_schema(vocabulary, schema.data, schema.length, NULL, &constraint), TERN_OK);
+    clock_t taken = clock() - start;
+    constraint_close(constraint);
+    buffer_free(&schema);
+    return taken;
+}
+
+// Finding a category among all characters takes milliseconds: as often as a pattern names it would be minutes.
+static void categories_are_found_once(void **unused)
+{
+    (void)unused;
+    clock_t once = time_of_classes(1);
+    assert_true(time_of_classes(1000) < 20 * once);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +239,7 @@ int main(void)
         cmocka_unit_test(suite),
         cmocka_unit_test(messages),
         cmocka_unit_test(hostile_schemas),
+        cmocka_unit_test(categories_are_found_once),
     };
     return cmocka_run_group_tests(tests, open_vocabulary, close_vocabulary);
 }
