@@ -97,8 +97,8 @@ static tern_status disjoint_objects(struct schema_compiler *c, const struct fact
 static tern_status disjoint_facts(struct schema_compiler *c, struct facts *a, struct facts *b, int depth,
                                   bool *disjoint)
 {
-    unsigned types = a->types & b->types;
-    if (a->types & TYPE_NUMBER && b->types & TYPE_NUMBER) types |= TYPE_INTEGER; // an integer is a number
+    // What is written for one must not be valid for the other; what is written for neither does not matter.
+    unsigned types = (schema_written_types(a) & b->types) | (a->types & schema_written_types(b));
     *disjoint = true;
     if (a->n_values > 0) return disjoint_list(c, a, b, disjoint);
     if (b->n_values > 0) return disjoint_list(c, b, a, disjoint);
@@ -141,7 +141,7 @@ tern_status schema_disjoint(struct schema_compiler *c, const struct schema_set *
     if (choice_a) return disjoint_branches(c, &all_a, choice_a, &all_b, depth, disjoint);
     if (choice_b) return disjoint_branches(c, &all_b, choice_b, &all_a, depth, disjoint);
     TRY(arena_alloc(c->arena, 2, sizeof *facts, &facts));
-    TRY(schema_read_facts(c, &all_a, &facts[0]));
-    TRY(schema_read_facts(c, &all_b, &facts[1]));
+    TRY(schema_read_facts(c, &all_a, true, &facts[0]));
+    TRY(schema_read_facts(c, &all_b, true, &facts[1]));
     return disjoint_facts(c, &facts[0], &facts[1], depth, disjoint);
 }

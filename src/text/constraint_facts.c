@@ -507,17 +507,24 @@ static tern_status read_keyword(struct schema_compiler *c, const struct json *va
     return keyword->read ? keyword->read(c, value, f) : TERN_OK;
 }
 
-tern_status schema_read_facts(struct schema_compiler *c, const struct schema_set *set, struct facts *f)
+// Keywords that speak of objects only, say, let anything pass that is no object: hardly what was meant.
+unsigned schema_written_types(const struct facts *f)
+{
+    bool decided = f->typed || f->n_values > 0 || !f->hinted;
+    return decided ? f->types : f->types & f->hinted;
+}
+
+tern_status schema_read_facts(struct schema_compiler *c, const struct schema_set *set, bool widest, struct facts *f)
 {
     *f = (struct facts){
         .types = TYPE_ANY, .max_length = GRAMMAR_MANY, .max_items = GRAMMAR_MANY, .max_members = GRAMMAR_MANY};
     f->keywords = *set;
+    f->widest = widest;
     for (size_t i = 0; i < set->count; i++) {
         for (const struct json *m = set->items[i].schema->first; m; m = m->next) {
             TRY(read_keyword(c, m, f));
         }
     }
-    // Keywords that speak of objects only, say, let anything pass that is no object: hardly what was meant.
-    if (!f->typed && f->n_values == 0 && f->hinted) f->types &= f->hinted;
+    if (!widest) f->types = schema_written_types(f);
     return TERN_OK;
 }

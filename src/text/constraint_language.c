@@ -89,7 +89,7 @@ tern_status schema_set_strings(struct schema_compiler *c, const struct schema_se
     const struct schema_item *choice = schema_choice(&all);
     if (!choice) {
         TRY(arena_alloc(c->arena, 1, sizeof *facts, &facts));
-        TRY(schema_read_facts(c, &all, facts));
+        TRY(schema_read_facts(c, &all, false, facts));
         return schema_strings(c, facts, out);
     }
     if (depth >= MAX_DEPTH || choice->part == SCHEMA_ONE_OF)

@@ -236,7 +236,7 @@ static tern_status emit_set(struct schema_compiler *c, const struct schema_set *
     if (choice) return emit_choice(c, &all, choice, out);
     struct facts *facts;
     TRY(arena_alloc(c->arena, 1, sizeof *facts, &facts));
-    TRY(schema_read_facts(c, &all, facts));
+    TRY(schema_read_facts(c, &all, false, facts));
     return emit_facts(c, facts, grammar_end(), out);
 }
 

@@ -88,6 +88,7 @@ enum { MAX_LISTS = 16 }; // enum, pattern, multipleOf: so many at once
 
 struct facts {
     struct schema_set keywords; // where they come from: all SCHEMA_KEYWORDS of objects
+    bool widest;                // what any validator accepts, not only what is written
     unsigned types, hinted;     // allowed; those that keywords speak of
     bool typed;                 // by `type`, not only by the keywords that there are
 
@@ -113,8 +114,10 @@ struct facts {
     const struct json *min_members_at;
 };
 
-// Puts the keywords of an expanded set without choices together. `f` must not be copied.
-tern_status schema_read_facts(struct schema_compiler *c, const struct schema_set *set, struct facts *f);
+// Puts the keywords of an expanded set without choices together: what is written for them or, if `widest` is set, what
+// any validator accepts. `f` must not be copied.
+tern_status schema_read_facts(struct schema_compiler *c, const struct schema_set *set, bool widest, struct facts *f);
+unsigned schema_written_types(const struct facts *f); // keywords decide where no `type` does
 
 // The value of a key, or of an item, by all schemas at once.
 tern_status schema_member_set(struct schema_compiler *c, const struct facts *f, const char *key, size_t length,

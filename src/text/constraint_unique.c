@@ -69,7 +69,7 @@ static tern_status list_items(struct schema_compiler *c, const struct facts *f, 
     if (impossible) return *count = 0, TERN_OK;
     if (schema_choice(&all) || schema_prefix_count(f) > 0) return schema_unsupported(f->unique, why);
     TRY(arena_alloc(c->arena, 1, sizeof *facts, &facts));
-    TRY(schema_read_facts(c, &all, facts));
+    TRY(schema_read_facts(c, &all, false, facts));
     if (facts->n_values == 0) return schema_unsupported(f->unique, why);
     TRY(schema_list_values(c, facts, values, count));
     return *count <= MAX_VALUES ? TERN_OK : schema_unsupported(f->unique, why);

@@ -198,6 +198,12 @@ def own():
                       {"required": ["b"], "type": "object", "properties": {"b": {"type": "integer"}}, "additionalProperties": False}]},
            [{"a": 1}, {"b": 1}, {"a": 1, "b": 1}, {}]]
     yield [{"oneOf": [{"type": "object", "required": ["a"]}, {"type": "object", "required": ["b"]}]}, [{"a": 1}, {"b": 1}, {"a": 1, "b": 1}]]
+    # A schema without a type lets values of other types pass, which would not be written for it.
+    kinds = [{"type": "object", "properties": {"kind": kind}, "required": ["kind"]} for kind in ({"pattern": "^a"}, {"type": "integer"})]
+    for branches in [[{"type": "string"}, {"properties": {"x": {"type": "integer"}}, "required": ["x"]}], [{"enum": ["a", 1]}, {"minLength": 5}],
+                     [{"pattern": "^a"}, {"minimum": 2}], kinds, [{"enum": ["a"]}, {"minLength": 5}], [{"pattern": "^a"}, {"pattern": "^b"}],
+                     [{"required": [key], "properties": {key: {"type": "integer"}, "x": {"const": key}}} for key in "xy"]]:
+        yield [{"oneOf": branches}, ["a", "abc", "bcd", "abcde", 1, 2, {"x": 1}, {"x": "y", "y": 2}, {"kind": "a"}, {"kind": 5}, {}]]
     tree = {"$ref": "#/$defs/node", "$defs": {"node": {"type": "object", "properties": {"value": {"type": "integer"},
             "children": {"type": "array", "items": {"$ref": "#/$defs/node"}}}, "required": ["value"], "additionalProperties": False}}}
     yield [tree, [{"value": 1}, {"value": 1, "children": []}, {"value": 1, "children": [{"value": 2, "children": [{"value": 3}]}]},
