@@ -244,7 +244,7 @@ static tern_status read_pattern(struct schema_compiler *c, const struct json *va
 {
     const struct regular *pattern;
     if (value->kind != JSON_STRING) return schema_invalid(value, "a string");
-    TRY(schema_pattern(c, value, value->text, value->length, &pattern));
+    TRY(schema_pattern(c, value, value->text, value->length, f->widest, &pattern));
     return add_pattern(value, pattern, f);
 }
 
@@ -253,10 +253,12 @@ static void read_int32(struct facts *f)
     static const struct decimal least = {.whole = "2147483648", .fraction = "", .n_whole = 10, .negative = true};
     static const struct decimal most = {.whole = "2147483647", .fraction = "", .n_whole = 10};
     f->hinted |= TYPE_NUMBER;
+    if (f->widest) return;
     raise_low(f, &least, false);
     lower_high(f, &most, false);
 }
 
+// To most validators a format is a remark: nothing that is valid is left out by it.
 static tern_status read_format(struct schema_compiler *c, const struct json *value, struct facts *f)
 {
     const struct regular *pattern;
@@ -266,19 +268,19 @@ static tern_status read_format(struct schema_compiler *c, const struct json *val
         return f->hinted |= TYPE_NUMBER, TERN_OK; // OpenAPI's; all numbers that are written fit them
     TRY(schema_format(c, value, &pattern));
     f->hinted |= TYPE_STRING;
-    return pattern ? add_pattern(value, pattern, f) : TERN_OK;
+    return pattern && !f->widest ? add_pattern(value, pattern, f) : TERN_OK;
 }
 
 tern_status schema_pattern(struct schema_compiler *c, const struct json *where, const char *text, size_t length,
-                           const struct regular **out)
+                           bool widest, const struct regular **out)
 {
     struct regular *compiled;
-    *out = c->patterns[where->number];
+    *out = c->patterns[widest][where->number];
     if (*out) return TERN_OK;
     TRY(arena_alloc(c->arena, 1, sizeof *compiled, &compiled));
-    tern_status status = regex_compile(c->arena, text, length, compiled);
+    tern_status status = regex_compile(c->arena, text, length, widest, compiled);
     if (status != TERN_OK) return status_prefix(status, "schema, %s: ", json_where(where).text);
-    *out = c->patterns[where->number] = compiled;
+    *out = c->patterns[widest][where->number] = compiled;
     return TERN_OK;
 }
 

@@ -87,7 +87,7 @@ tern_status schema_format(struct schema_compiler *c, const struct json *format, 
         if (!json_is(format, formats[i].name)) continue;
         if (!formats[i].pattern) return TERN_OK;
         int length = snprintf(anchored, sizeof anchored, "^(%s)$", formats[i].pattern);
-        return schema_pattern(c, format, anchored, (size_t)length, out);
+        return schema_pattern(c, format, anchored, (size_t)length, false, out);
     }
     return unknown_format(format);
 }

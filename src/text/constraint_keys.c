@@ -140,7 +140,7 @@ static tern_status split_kinds(struct schema_compiler *c, struct object_keys *k,
     const struct regular *matching;
     size_t count = k->n_others;
     struct other_keys *before;
-    TRY(schema_pattern(c, pattern, pattern->key, pattern->key_length, &matching));
+    TRY(schema_pattern(c, pattern, pattern->key, pattern->key_length, false, &matching));
     TRY(arena_alloc(c->arena, count, sizeof *before, &before));
     memcpy(before, k->others, count * sizeof *before);
     k->n_others = 0;

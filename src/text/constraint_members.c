@@ -62,7 +62,7 @@ static tern_status add_matching(struct schema_compiler *c, const struct json *sc
     const struct json *patterns = json_get(schema, "patternProperties");
     for (const struct json *p = patterns ? patterns->first : NULL; p; p = p->next) {
         const struct regular *keys;
-        TRY(schema_pattern(c, p, p->key, p->key_length, &keys));
+        TRY(schema_pattern(c, p, p->key, p->key_length, false, &keys));
         if (!regular_matches(keys, key->data, key->length)) continue;
         *found = true;
         TRY(schema_set_add(c, out, p, SCHEMA_WHOLE));

@@ -32,6 +32,7 @@ struct regex_reader {
     const char *text;
     size_t length, at;
     int depth;
+    bool widest; // what any implementation matches, not only what all of them do
 };
 
 static tern_status expected(const struct regex_reader *r, const char *what)
@@ -156,7 +157,7 @@ static tern_status read_letter(struct regex_reader *r, char c, struct character_
     return add_one(r, code, out);
 }
 
-// After a backslash. `widest`: in a class that is negated, what any implementation takes for \w must be left out.
+// After a backslash. `widest`: what any implementation takes for \w, and not only what all of them do.
 static tern_status read_escape(struct regex_reader *r, bool widest, struct character_set *out)
 {
     bool known;
@@ -194,16 +195,16 @@ static bool is_one(const struct character_set *set)
     return set->count == 1 && set->ranges[0].low == set->ranges[0].high;
 }
 
-// After '['.
+// After '['. What a negated class leaves out is as wide as what it matches is narrow.
 static tern_status read_class(struct regex_reader *r, struct character_set *out)
 {
     bool negated = take(r, "^");
     struct character_set all = {0}, low, high;
     while (!take(r, "]")) {
-        TRY(read_class_atom(r, negated, &low));
+        TRY(read_class_atom(r, negated != r->widest, &low));
         if (peek(r) == '-' && peek_at(r, 1) != ']' && is_one(&low)) {
             r->at++;
-            TRY(read_class_atom(r, negated, &high));
+            TRY(read_class_atom(r, negated != r->widest, &high));
             if (!is_one(&high) || high.ranges[0].low < low.ranges[0].low)
                 return expected(r, "a range that ends behind its beginning");
             low.ranges[0].high = high.ranges[0].high;
@@ -221,6 +222,7 @@ static tern_status any_but_line_ends(struct regex_reader *r, struct character_se
 {
     struct character_set ends = {0};
     TRY(add_one(r, '\n', &ends));
+    if (r->widest) return character_set_invert(r->arena, &ends, out);
     TRY(add_one(r, '\r', &ends));
     TRY(add_one(r, 0x85, &ends));
     TRY(character_set_add(r->arena, &ends, 0x2028, 0x2029));
@@ -260,7 +262,7 @@ static tern_status read_atom(struct regex_reader *r, struct part *part)
     if (take(r, "^")) return part->kind = PART_START, TERN_OK;
     if (take(r, "$")) return part->kind = PART_END, TERN_OK;
     if (take(r, "\\")) {
-        TRY(read_escape(r, false, &part->characters));
+        TRY(read_escape(r, r->widest, &part->characters));
     } else {
         if (strchr("*+?", peek(r))) return expected(r, "something to repeat");
         TRY(read_plain(r, &part->characters));
@@ -336,6 +338,16 @@ static tern_status read_choices(struct regex_reader *r, struct choice **out)
 
 static tern_status emit_choices(struct regex_reader *r, const struct choice *choice, uint32_t next, uint32_t *out);
 
+// '$': the end; some also match it before a last end of the line.
+static tern_status emit_end(struct regex_reader *r, uint32_t next, uint32_t *out)
+{
+    uint32_t line_end;
+    TRY(nfa_edge(&r->nfa, NFA_END, next, out));
+    if (!r->widest) return TERN_OK;
+    TRY(nfa_literal(&r->nfa, "\\n", 2, *out, &line_end));
+    return nfa_split(&r->nfa, *out, line_end, out);
+}
+
 static tern_status emit_once(struct regex_reader *r, const struct part *part, uint32_t next, uint32_t *out)
 {
     switch (part->kind) {
@@ -344,7 +356,7 @@ static tern_status emit_once(struct regex_reader *r, const struct part *part, ui
     case PART_START:
         return nfa_edge(&r->nfa, NFA_START, next, out);
     case PART_END:
-        return nfa_edge(&r->nfa, NFA_END, next, out);
+        return emit_end(r, next, out);
     default:
         return emit_choices(r, part->group, next, out);
     }
@@ -399,9 +411,9 @@ static tern_status emit_anything(struct regex_reader *r, uint32_t next, uint32_t
     return TERN_OK;
 }
 
-tern_status regex_compile(struct arena *arena, const char *pattern, size_t length, struct regular *out)
+tern_status regex_compile(struct arena *arena, const char *pattern, size_t length, bool widest, struct regular *out)
 {
-    struct regex_reader reader = {.arena = arena, .text = pattern, .length = length};
+    struct regex_reader reader = {.arena = arena, .text = pattern, .length = length, .widest = widest};
     struct choice *choices;
     uint32_t node;
     TRY(read_choices(&reader, &choices));

@@ -258,7 +258,8 @@ static tern_status compile_root(struct schema_compiler *c, uint32_t *root)
     uint32_t rule, node;
     c->table_room = 2 * 32768; // more than MAX_RULES, a power of two
     TRY(arena_alloc(c->arena, c->table_room, sizeof *c->table, &c->table));
-    TRY(arena_alloc(c->arena, c->n_values, sizeof *c->patterns, &c->patterns));
+    TRY(arena_alloc(c->arena, c->n_values, sizeof *c->patterns[0], &c->patterns[0]));
+    TRY(arena_alloc(c->arena, c->n_values, sizeof *c->patterns[1], &c->patterns[1]));
     TRY(schema_set_add(c, &set, c->root, SCHEMA_WHOLE));
     TRY(schema_rule(c, &set, &rule));
     TRY(emit_rules(c));

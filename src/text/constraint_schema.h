@@ -41,7 +41,7 @@ struct schema_compiler {
     struct schema_rule *rules; // [n_rules] in the order of their making
     uint32_t *table;           // hash table of sets: rule + 1, 0: empty
     size_t n_rules, n_done, rules_room, table_room;
-    const struct regular **patterns; // [n_patterns] compiled, by the number of the JSON value
+    const struct regular **patterns[2]; // [n_values] compiled, by the number of the JSON value: as written, and widest
     uint32_t n_values;
     struct regular any_string;                    // n_states 0: not needed yet
     uint32_t string_rule, character, blank_lines; // GRAMMAR_NONE: not needed yet
@@ -127,9 +127,9 @@ bool schema_describes_items(const struct facts *f);                 // those beh
 uint32_t schema_prefix_count(const struct facts *f);                // items from this one on are described alike
 const struct json *schema_other_members(const struct json *schema); // additionalProperties; NULL: anything
 
-// The text of a regular expression that belongs to the value `where`, compiled once.
+// The text of a regular expression that belongs to the value `where`, compiled once. `widest` as in regex_compile().
 tern_status schema_pattern(struct schema_compiler *c, const struct json *where, const char *text, size_t length,
-                           const struct regular **out);
+                           bool widest, const struct regular **out);
 // Errors: UNSUPPORTED for a format that is not known, naming the known ones.
 tern_status schema_format(struct schema_compiler *c, const struct json *format, const struct regular **out);
 

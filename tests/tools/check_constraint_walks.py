@@ -24,13 +24,13 @@ def validators(schema):
             draft.check_schema(schema)
         except jsonschema.SchemaError:
             continue
-        yield draft(schema, format_checker=draft.FORMAT_CHECKER)
+        yield draft(schema, format_checker=draft.FORMAT_CHECKER), draft(schema)
 
 
 def is_valid(schema, document):
-    for validator in validators(schema):
+    for checking, passing in validators(schema):  # formats are checked, or let pass: it must be valid both ways
         try:
-            return validator.is_valid(document)
+            return checking.is_valid(document) and passing.is_valid(document)
         except Exception:  # a reference that this draft does not know
             continue
     return None

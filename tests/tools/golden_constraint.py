@@ -7,7 +7,8 @@ SUITE is the folder json/tests of the source package of jsonschema (JSON-Schema-
 tests/golden/constraint. Made with jsonschema 4.23.0, rfc3339-validator 0.1.4, rfc3986-validator 0.1.1, fqdn 1.6.0,
 idna 3.20, isoduration 20.11.0, jsonpointer 3.12.
 
-One line each: "S schema", then "V document" (valid) or "I document" (invalid), as JSON.
+One line each: "S schema", then "V document" (valid) or "I document" (invalid), as JSON. Valid is what is so whether formats
+are looked at or not: under oneOf a format that nobody looks at makes documents invalid.
 """
 import json
 import pathlib
@@ -36,9 +37,9 @@ def has_lone_surrogate(text):
     return any(0xD800 <= ord(c) < 0xE000 for c in text)
 
 
-def verdict(validator, document):
+def verdict(validators, document):
     try:
-        return "V" if validator.is_valid(document) else "I"
+        return "V" if all(validator.is_valid(document) for validator in validators) else "I"
     except ValueError:  # a checker of formats that does not expect ""
         return "I"
 
@@ -52,15 +53,15 @@ class Golden:
         text = one_line(schema)
         if has_lone_surrogate(text):
             return
-        validator = draft(schema, format_checker=draft.FORMAT_CHECKER)
+        validators = [draft(schema, format_checker=draft.FORMAT_CHECKER), draft(schema)]
         if text not in self.seen:
             self.seen[text] = {}
         for document in documents:
             written = one_line(document)
             if has_lone_surrogate(written):
                 continue
-            known = self.seen[text].setdefault(written, verdict(validator, document))
-            if known != verdict(validator, document):  # drafts do not agree
+            known = self.seen[text].setdefault(written, verdict(validators, document))
+            if known != verdict(validators, document):  # drafts do not agree
                 self.seen[text][written] = None
 
     def write(self, path):
@@ -204,6 +205,14 @@ def own():
                      [{"pattern": "^a"}, {"minimum": 2}], kinds, [{"enum": ["a"]}, {"minLength": 5}], [{"pattern": "^a"}, {"pattern": "^b"}],
                      [{"required": [key], "properties": {key: {"type": "integer"}, "x": {"const": key}}} for key in "xy"]]:
         yield [{"oneOf": branches}, ["a", "abc", "bcd", "abcde", 1, 2, {"x": 1}, {"x": "y", "y": 2}, {"kind": "a"}, {"kind": 5}, {}]]
+    # Formats are remarks to most validators, and what a pattern matches beyond ASCII is not the same everywhere.
+    texts = [[{"format": "date"}, {"format": "date-time"}], [{"const": "auto"}, {"format": "date"}], [{"pattern": "^\\w$"}, {"const": "\u00e9"}],
+             [{"pattern": "^.$"}, {"const": "\u0085"}], [{"pattern": "^[^\\W]$"}, {"const": "\u00e9"}], [{"pattern": "^a$"}, {"const": "a\n"}],
+             [{"pattern": "^[^\\w]$"}, {"const": "a"}], [{"pattern": "^\\d{2}$"}, {"pattern": "^\\d{3}$"}]]
+    for branches in texts:
+        yield [{"type": "string", "oneOf": branches}, ["2024-01-01", "2024-01-01T00:00:00Z", "auto", "\u00e9", "\u0085", "a", "a\n", "-", "12", "123"]]
+    whole = {"type": "integer", "oneOf": [{"format": "int32"}, {"minimum": 3000000000}]}
+    yield [whole, [1, 2999999999, 3000000000]]
     tree = {"$ref": "#/$defs/node", "$defs": {"node": {"type": "object", "properties": {"value": {"type": "integer"},
             "children": {"type": "array", "items": {"$ref": "#/$defs/node"}}}, "required": ["value"], "additionalProperties": False}}}
     yield [tree, [{"value": 1}, {"value": 1, "children": []}, {"value": 1, "children": [{"value": 2, "children": [{"value": 3}]}]},
