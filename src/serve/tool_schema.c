@@ -54,38 +54,55 @@ static bool holds_data(const char *keyword)
            strcmp(keyword, "examples") == 0;
 }
 
-// "#/$defs/a" becomes "#/$defs/0/$defs/a": what was the root now stands there.
-static bool move_reference(json_t *schema, const char *root)
+// Where the parameters of a tool come to stand, which were the root of their schema.
+struct place {
+    char pointer[DEFINITION_BYTES]; // "#/$defs/0"
+    const char *name;               // "0", in the pointer
+};
+
+// "#/$defs/a" becomes "#/$defs/0/$defs/a", and "#a" becomes "#0.a": another tool may have the same anchor.
+static bool move_reference(json_t *schema, const struct place *place)
 {
     const char *reference = json_string_value(json_object_get(schema, "$ref"));
     if (reference == NULL || reference[0] != '#') return true;
-    return json_object_set_new(schema, "$ref", json_sprintf("%s%s", root, reference + 1)) == 0;
+    reference++;
+    bool is_pointer = reference[0] == '\0' || reference[0] == '/';
+    json_t *moved =
+        is_pointer ? json_sprintf("%s%s", place->pointer, reference) : json_sprintf("#%s.%s", place->name, reference);
+    return json_object_set_new(schema, "$ref", moved) == 0;
 }
 
-static bool move_references(json_t *value, const char *root, bool is_schema);
+static bool move_anchor(json_t *schema, const struct place *place)
+{
+    const char *anchor = json_string_value(json_object_get(schema, "$anchor"));
+    if (anchor == NULL) return true;
+    return json_object_set_new(schema, "$anchor", json_sprintf("%s.%s", place->name, anchor)) == 0;
+}
 
-static bool move_object_references(json_t *object, const char *root, bool is_schema)
+static bool move_references(json_t *value, const struct place *place, bool is_schema);
+
+static bool move_object_references(json_t *object, const struct place *place, bool is_schema)
 {
     const char *key;
     json_t *value;
-    if (is_schema && !move_reference(object, root)) return false;
+    if (is_schema && !(move_reference(object, place) && move_anchor(object, place))) return false;
     json_object_foreach(object, key, value)
     {
         if (is_schema && holds_data(key)) continue;
-        if (!move_references(value, root, !is_schema || !holds_named_schemas(key))) return false;
+        if (!move_references(value, place, !is_schema || !holds_named_schemas(key))) return false;
     }
     return true;
 }
 
 // Goes no deeper than jansson reads. is_schema: the keys of an object are keywords. False without memory.
-static bool move_references(json_t *value, const char *root, bool is_schema)
+static bool move_references(json_t *value, const struct place *place, bool is_schema)
 {
     size_t index;
     json_t *item;
-    if (json_is_object(value)) return move_object_references(value, root, is_schema);
+    if (json_is_object(value)) return move_object_references(value, place, is_schema);
     json_array_foreach(value, index, item)
     {
-        if (!move_references(item, root, true)) return false;
+        if (!move_references(item, place, true)) return false;
     }
     return true;
 }
@@ -103,12 +120,12 @@ static json_t *call_schema(const struct reply_style *style, const json_t *tool, 
 static bool add_tool(const struct reply_style *style, const json_t *tool, size_t index, bool loose, json_t *calls,
                      json_t *definitions)
 {
-    char definition[DEFINITION_BYTES];
-    snprintf(definition, sizeof definition, "#/$defs/%zu", index);
+    struct place place;
+    snprintf(place.pointer, sizeof place.pointer, "#/$defs/%zu", index);
+    place.name = place.pointer + strlen("#/$defs/");
     json_t *parameters = loose ? json_pack("{s:s}", "type", "object") : tool_parameters(tool);
-    return move_references(parameters, definition, true) &&
-           json_object_set_new(definitions, definition + strlen("#/$defs/"), parameters) == 0 &&
-           json_array_append_new(calls, call_schema(style, tool, definition)) == 0;
+    return move_references(parameters, &place, true) && json_object_set_new(definitions, place.name, parameters) == 0 &&
+           json_array_append_new(calls, call_schema(style, tool, place.pointer)) == 0;
 }
 
 static bool add_tools(const struct reply_style *style, const json_t *tools, const char *name, const bool *loose,

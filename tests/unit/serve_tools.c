@@ -69,6 +69,27 @@ static void a_call_is_one_of_the_tools(void **state)
     json_decref(tools);
 }
 
+// What becomes of a tool's parameters among those of others.
+static void expect_moved(const char *parameters, const char *expected)
+{
+    struct reply_style style = hermes(true);
+    const bool loose[1] = {false};
+    json_t *tools = json_pack("[{s:{s:s, s:o}}]", "function", "name", "f", "parameters", parse(parameters));
+    json_t *schema = tool_schema(&style, tools, NULL, false, loose);
+    expect_json(json_incref(json_object_get(json_object_get(schema, "$defs"), "0")), parse(expected));
+    json_decref(schema);
+    json_decref(tools);
+}
+
+static void anchors_are_those_of_the_tool(void **state)
+{
+    (void)state;
+    expect_moved("{\"properties\": {\"a\": {\"$ref\": \"#p\"}}, \"$defs\": {\"b\": {\"$anchor\": \"p\"}}}",
+                 "{\"properties\": {\"a\": {\"$ref\": \"#0.p\"}}, \"$defs\": {\"b\": {\"$anchor\": \"0.p\"}}}");
+    expect_moved("{\"properties\": {\"$anchor\": {\"const\": {\"$anchor\": \"p\"}}}}",
+                 "{\"properties\": {\"$anchor\": {\"const\": {\"$anchor\": \"p\"}}}}");
+}
+
 static void a_list_of_calls_may_be_of_one(void **state)
 {
     (void)state;
@@ -230,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_is_one_of_the_tools),
+        cmocka_unit_test(anchors_are_those_of_the_tool),
         cmocka_unit_test(a_list_of_calls_may_be_of_one),
         cmocka_unit_test(numbers_of_a_schema_stay_short),
         cmocka_unit_test(a_template_that_knows_tools_is_given_them),
