@@ -58,17 +58,28 @@ static bool holds_data(const char *keyword)
 struct place {
     char pointer[DEFINITION_BYTES]; // "#/$defs/0"
     const char *name;               // "0", in the pointer
+    const char *address;            // their "$id", NULL if they have none
 };
+
+// What stands behind '#' ("" if there is none); NULL if the reference leads out of the schema.
+static const char *fragment_of(const char *reference, const char *address)
+{
+    size_t length = address == NULL ? 0 : strlen(address);
+    bool is_own = length > 0 && strncmp(reference, address, length) == 0;
+    if (is_own && (reference[length] == '\0' || reference[length] == '#')) reference += length;
+    if (reference[0] == '\0') return reference;
+    return reference[0] == '#' ? reference + 1 : NULL;
+}
 
 // "#/$defs/a" becomes "#/$defs/0/$defs/a", and "#a" becomes "#0.a": another tool may have the same anchor.
 static bool move_reference(json_t *schema, const struct place *place)
 {
     const char *reference = json_string_value(json_object_get(schema, "$ref"));
-    if (reference == NULL || reference[0] != '#') return true;
-    reference++;
-    bool is_pointer = reference[0] == '\0' || reference[0] == '/';
+    const char *fragment = reference == NULL ? NULL : fragment_of(reference, place->address);
+    if (fragment == NULL) return true;
+    bool is_pointer = fragment[0] == '\0' || fragment[0] == '/';
     json_t *moved =
-        is_pointer ? json_sprintf("%s%s", place->pointer, reference) : json_sprintf("#%s.%s", place->name, reference);
+        is_pointer ? json_sprintf("%s%s", place->pointer, fragment) : json_sprintf("#%s.%s", place->name, fragment);
     return json_object_set_new(schema, "$ref", moved) == 0;
 }
 
@@ -117,14 +128,25 @@ static json_t *call_schema(const struct reply_style *style, const json_t *tool, 
                      style->arguments_key, "additionalProperties", 0);
 }
 
+// The parameters as a part of another schema, where they can have no address of their own. The caller's reference.
+static json_t *placed_parameters(const json_t *tool, struct place *place)
+{
+    json_t *parameters = tool_parameters(tool);
+    place->address = json_string_value(json_object_get(parameters, "$id"));
+    if (!move_references(parameters, place, true)) return json_decref(parameters), NULL;
+    json_object_del(parameters, "$id");
+    json_object_del(parameters, "id"); // $id in draft 4
+    return parameters;
+}
+
 static bool add_tool(const struct reply_style *style, const json_t *tool, size_t index, bool loose, json_t *calls,
                      json_t *definitions)
 {
     struct place place;
     snprintf(place.pointer, sizeof place.pointer, "#/$defs/%zu", index);
     place.name = place.pointer + strlen("#/$defs/");
-    json_t *parameters = loose ? json_pack("{s:s}", "type", "object") : tool_parameters(tool);
-    return move_references(parameters, &place, true) && json_object_set_new(definitions, place.name, parameters) == 0 &&
+    json_t *parameters = loose ? json_pack("{s:s}", "type", "object") : placed_parameters(tool, &place);
+    return json_object_set_new(definitions, place.name, parameters) == 0 &&
            json_array_append_new(calls, call_schema(style, tool, place.pointer)) == 0;
 }
 

@@ -282,6 +282,15 @@ class Calls(Dialect):
         self.assertEqual((answer.status, answer.error()["param"]), (400, "tools"))
         self.assertIn("tool \"look\": schema, /properties/at/not", answer.error()["message"])
 
+    def test_schemas_that_name_themselves(self):
+        """Each tool's parameters are a schema of their own: with an address, and with anchors that another one has too."""
+        place = {**LOOK, "$id": "https://example.org/look", "properties": {"at": {"$ref": "https://example.org/look#place"}},
+                 "$defs": {"place": {"$anchor": "place", **LOOK["properties"]["at"]}}}
+        tools = [{"type": "function", "name": name, "parameters": place, "strict": True} for name in ("look", "listen")]
+        answer = self.respond(tools=tools)
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(json.loads(answer.json()["output"][1]["arguments"]), {"at": "sky"})
+
     def test_tools_and_a_format(self):
         """Words are not JSON: the model may only call, or write JSON, whatever it would rather say."""
         schema = {"type": "object", "properties": {"said": {"enum": ["yes", "no"]}}, "required": ["said"],

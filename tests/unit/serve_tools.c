@@ -90,6 +90,18 @@ static void anchors_are_those_of_the_tool(void **state)
                  "{\"properties\": {\"$anchor\": {\"const\": {\"$anchor\": \"p\"}}}}");
 }
 
+static void parameters_give_up_their_address(void **state)
+{
+    (void)state;
+    expect_moved(
+        "{\"$id\": \"x:y\", \"anyOf\": [{\"$ref\": \"x:y\"}, {\"$ref\": \"x:y#/$defs/a\"}, {\"$ref\": \"x:y#p\"}, "
+        "{\"$ref\": \"\"}, {\"$ref\": \"x:yz\"}, {\"$id\": \"x:z\"}], \"properties\": {\"$id\": {}, \"id\": {}}}",
+        "{\"anyOf\": [{\"$ref\": \"#/$defs/0\"}, {\"$ref\": \"#/$defs/0/$defs/a\"}, {\"$ref\": \"#0.p\"}, "
+        "{\"$ref\": \"#/$defs/0\"}, {\"$ref\": \"x:yz\"}, {\"$id\": \"x:z\"}], \"properties\": {\"$id\": {}, \"id\": "
+        "{}}}");
+    expect_moved("{\"id\": \"x:y\", \"type\": \"object\"}", "{\"type\": \"object\"}");
+}
+
 static void a_list_of_calls_may_be_of_one(void **state)
 {
     (void)state;
@@ -252,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_is_one_of_the_tools),
         cmocka_unit_test(anchors_are_those_of_the_tool),
+        cmocka_unit_test(parameters_give_up_their_address),
         cmocka_unit_test(a_list_of_calls_may_be_of_one),
         cmocka_unit_test(numbers_of_a_schema_stay_short),
         cmocka_unit_test(a_template_that_knows_tools_is_given_them),
