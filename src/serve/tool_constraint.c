@@ -6,6 +6,15 @@
 #include "serve/schema_text.h"
 #include "serve/tool_schema.h"
 
+struct tool_request {
+    const struct constraint_vocabulary *vocabulary;
+    const struct reply_style *style;
+    const struct generation_request *request;
+    struct constraint_options options;
+    size_t effort; // of all that is compiled for the request: it takes no longer than one schema may
+    bool loose[GENERATION_MAX_TOOLS];
+};
+
 static tern_status open_schema(const struct constraint_vocabulary *vocabulary, json_t *schema,
                                const struct constraint_options *options, struct constraint **out)
 {
@@ -17,11 +26,12 @@ static tern_status open_schema(const struct constraint_vocabulary *vocabulary, j
     return status;
 }
 
-// The one of the tools that is the reason for `status`, or the same status again.
-static tern_status blame_tool(const struct constraint_vocabulary *vocabulary, const json_t *tool)
+// Whether the schema of this tool alone can be enforced. The error names the tool.
+static tern_status check_tool(struct tool_request *t, const json_t *tool)
 {
     struct constraint *constraint;
-    tern_status status = open_schema(vocabulary, tool_parameters(tool), NULL, &constraint);
+    const struct constraint_options options = {.effort = &t->effort};
+    tern_status status = open_schema(t->vocabulary, tool_parameters(tool), &options, &constraint);
     if (status != TERN_OK) return status_prefix(status, "tool \"%s\": ", tool_name(tool));
     constraint_close(constraint);
     return TERN_OK;
@@ -34,26 +44,18 @@ static bool is_strict(const json_t *tool)
 
 // Sets loose[i] for the tools that may have anything for arguments, since their schemas cannot be enforced. Fails for
 // those that may not.
-static tern_status loosen_tools(const struct constraint_vocabulary *vocabulary, const json_t *tools, bool *loose)
+static tern_status loosen_tools(struct tool_request *t)
 {
     size_t index;
     json_t *tool;
-    json_array_foreach(tools, index, tool)
+    json_array_foreach(t->request->tools, index, tool)
     {
-        tern_status status = blame_tool(vocabulary, tool);
-        loose[index] = status == TERN_UNSUPPORTED && !is_strict(tool);
-        if (status != TERN_OK && !loose[index]) return status;
+        tern_status status = check_tool(t, tool);
+        t->loose[index] = status == TERN_UNSUPPORTED && !is_strict(tool);
+        if (status != TERN_OK && !t->loose[index]) return status;
     }
     return TERN_OK;
 }
-
-struct tool_request {
-    const struct constraint_vocabulary *vocabulary;
-    const struct reply_style *style;
-    const struct generation_request *request;
-    struct constraint_options options;
-    bool loose[GENERATION_MAX_TOOLS];
-};
 
 static tern_status open_calls(struct tool_request *t, struct constraint **out)
 {
@@ -92,8 +94,9 @@ static tern_status set_format(struct tool_request *t)
         return status_fail(TERN_INVALID, "tools and a grammar of the answer cannot be had together");
     t->options.otherwise = request->format == FORMAT_JSON_SCHEMA ? request->format_text : "{\"type\": \"object\"}";
     struct constraint *alone;
+    const struct constraint_options options = {.effort = &t->effort};
     tern_status status =
-        constraint_open_schema(t->vocabulary, t->options.otherwise, strlen(t->options.otherwise), NULL, &alone);
+        constraint_open_schema(t->vocabulary, t->options.otherwise, strlen(t->options.otherwise), &options, &alone);
     if (status != TERN_OK) return status_prefix(status, "%s: ", request->format_param);
     constraint_close(alone);
     return TERN_OK;
@@ -106,10 +109,11 @@ tern_status tool_constraint_open(const struct constraint_vocabulary *vocabulary,
     *out = NULL;
     if (json_array_size(request->tools) == 0 || request->tool_choice == TOOL_CHOICE_NONE) return TERN_OK;
     struct tool_request t = {.vocabulary = vocabulary, .style = style, .request = request};
+    t.options.effort = &t.effort;
     TRY(set_format(&t));
     set_marks(&t, &style->call_open, think_close);
     tern_status status = open_calls(&t, out);
-    if (status == TERN_OK || status == TERN_NO_MEMORY) return status;
-    TRY(loosen_tools(vocabulary, request->tools, t.loose));
+    if (status != TERN_UNSUPPORTED && status != TERN_INVALID) return status;
+    TRY(loosen_tools(&t));
     return open_calls(&t, out);
 }

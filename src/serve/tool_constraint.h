@@ -14,8 +14,8 @@
 // then that is an error. With a format beside the tools an answer is either calls or JSON of that format, from its
 // first byte or behind the thinking.
 //
-// Errors: UNSUPPORTED, INVALID, LIMIT as constraint_open_schema(), with the tool's name before; INVALID also for a
-// grammar beside the tools; NO_MEMORY.
+// Errors: UNSUPPORTED, INVALID as constraint_open_schema(), with the tool's name before; INVALID also for a grammar
+// beside the tools; LIMIT if all of it takes longer than one schema may, or is too large; NO_MEMORY.
 tern_status tool_constraint_open(const struct constraint_vocabulary *vocabulary, const struct reply_style *style,
                                  const struct generation_request *request, const char *think_close,
                                  struct constraint **out);

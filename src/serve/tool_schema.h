@@ -17,8 +17,8 @@ json_t *tool_parameters(const json_t *tool);
 
 // One call of any of the tools (of the one named `name`, if that is not NULL), as this style writes it; a list of calls
 // where it writes lists: of one, if `one_call`. loose[i]: tool i may be given any object. References inside of
-// parameters ("#/$defs/...", "#anchor", their own "$id") point to the same things as before. The caller's reference, NULL
-// without memory.
+// parameters ("#/$defs/...", "#anchor", their own "$id") point to the same things as before. The caller's reference,
+// NULL without memory.
 json_t *tool_schema(const struct reply_style *style, const json_t *tools, const char *name, bool one_call,
                     const bool *loose);
 

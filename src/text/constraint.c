@@ -96,7 +96,7 @@ static tern_status complete(struct constraint *constraint, uint32_t rule, const 
     uint32_t free_part, otherwise = GRAMMAR_NONE;
     if (options && options->otherwise) {
         const char *schema = options->otherwise;
-        TRY(schema_compile(&constraint->grammar, schema, strlen(schema), options->no_whitespace, &otherwise));
+        TRY(schema_compile(&constraint->grammar, schema, strlen(schema), options, &otherwise));
     }
     TRY(find_marks(constraint, options));
     TRY(constraint_frame(&constraint->grammar, rule, otherwise, options, &free_part));
@@ -132,7 +132,7 @@ static tern_status open_schema(struct constraint *constraint, const char *schema
                                const struct constraint_options *options)
 {
     uint32_t rule;
-    TRY(schema_compile(&constraint->grammar, schema, length, options && options->no_whitespace, &rule));
+    TRY(schema_compile(&constraint->grammar, schema, length, options, &rule));
     return complete(constraint, rule, options);
 }
 

@@ -33,6 +33,8 @@ struct constraint_options {
     // An answer that begins with "{", behind nothing but blanks, is the constrained part too. Needs a trigger
     bool bare;
     bool no_whitespace; // JSON as compact as can be; otherwise little whitespace, bounded
+    // Steps that schemas took to compile, added to: several compilations share what one may take. NULL: this one alone
+    size_t *effort;
 };
 
 // `schema`: JSON text. What the dialect cannot enforce is refused, never ignored in silence: UNSUPPORTED names the

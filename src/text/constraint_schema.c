@@ -280,12 +280,14 @@ static uint32_t count_values(const struct json *value)
     return last->number + 1;
 }
 
-tern_status schema_compile(struct grammar *g, const char *text, size_t length, bool compact, uint32_t *root)
+tern_status schema_compile(struct grammar *g, const char *text, size_t length, const struct constraint_options *options,
+                           uint32_t *root)
 {
-    struct arena arena = {0};
+    size_t *effort = options ? options->effort : NULL;
+    struct arena arena = {.effort = effort ? *effort : 0};
     struct schema_compiler c = {.arena = &arena,
                                 .g = g,
-                                .compact = compact,
+                                .compact = options && options->no_whitespace,
                                 .string_rule = GRAMMAR_NONE,
                                 .character = GRAMMAR_NONE,
                                 .blank_lines = GRAMMAR_NONE};
@@ -294,6 +296,7 @@ tern_status schema_compile(struct grammar *g, const char *text, size_t length, b
         c.n_values = count_values(c.root);
         status = compile_root(&c, root);
     }
+    if (effort) *effort = arena.effort;
     free(c.rules);
     arena_free(&arena);
     return status;

@@ -4,6 +4,7 @@
 #ifndef TEXT_CONSTRAINT_SCHEMA_H
 #define TEXT_CONSTRAINT_SCHEMA_H
 
+#include "text/constraint.h"
 #include "text/constraint_decimal.h"
 #include "text/constraint_grammar.h"
 #include "text/constraint_json.h"
@@ -164,7 +165,9 @@ tern_status emit_facts(struct schema_compiler *c, const struct facts *f, uint32_
 
 // ---- All ------------------------------------------------------------------------------------------------------------
 
-// Adds the rules of a schema to `g`. Errors as constraint_open_schema().
-tern_status schema_compile(struct grammar *g, const char *text, size_t length, bool compact, uint32_t *root);
+// Adds the rules of a schema to `g`, with what constraint_open_schema() has of the options (which may be NULL). Errors
+// as there.
+tern_status schema_compile(struct grammar *g, const char *text, size_t length, const struct constraint_options *options,
+                           uint32_t *root);
 
 #endif

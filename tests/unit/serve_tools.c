@@ -7,8 +7,11 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "../support/constraint_fixture.h"
 #include "serve/schema_text.h"
+#include "serve/tool_constraint.h"
 #include "serve/tool_prompt.h"
 #include "serve/tool_schema.h"
 
@@ -69,12 +72,17 @@ static void a_call_is_one_of_the_tools(void **state)
     json_decref(tools);
 }
 
+static json_t *tool_of(const char *parameters)
+{
+    return json_pack("{s:{s:s, s:o}}", "function", "name", "f", "parameters", parse(parameters));
+}
+
 // What becomes of a tool's parameters among those of others.
 static void expect_moved(const char *parameters, const char *expected)
 {
     struct reply_style style = hermes(true);
     const bool loose[1] = {false};
-    json_t *tools = json_pack("[{s:{s:s, s:o}}]", "function", "name", "f", "parameters", parse(parameters));
+    json_t *tools = json_pack("[o]", tool_of(parameters));
     json_t *schema = tool_schema(&style, tools, NULL, false, loose);
     expect_json(json_incref(json_object_get(json_object_get(schema, "$defs"), "0")), parse(expected));
     json_decref(schema);
@@ -137,6 +145,32 @@ static void numbers_of_a_schema_stay_short(void **state)
     expect_text("{\"minimum\": 2.99, \"maximum\": 1e300}", "{\"minimum\":2.99,\"maximum\":1e300}");
     expect_text("0.1", "0.1");
     expect_text("0.12345678901234559", "0.12345678901234559"); // all of its digits count
+}
+
+// ---- Constraints --------------------------------------------------------------------------------------------------
+
+// Processor time until the tools are refused, as too much. Takes the reference.
+static clock_t time_to_refuse(json_t *tools)
+{
+    struct reply_style style = hermes(true);
+    const struct generation_request request = {.tools = tools};
+    struct constraint *constraint;
+    clock_t start = clock();
+    assert_int_equal(tool_constraint_open(vocabulary, &style, &request, NULL, &constraint), TERN_LIMIT);
+    json_decref(tools);
+    return clock() - start;
+}
+
+// Each of them could be compiled alone. The first one cannot be enforced, so that all of them are looked at.
+static void many_tools_take_no_longer_than_one(void **state)
+{
+    (void)state;
+    json_t *tools = json_pack("[o]", tool_of("{\"not\": {\"minimum\": 1}}"));
+    for (int i = 0; i < 24; i++) {
+        json_array_append_new(tools, tool_of("{\"pattern\": \"a.{8}b\"}"));
+    }
+    clock_t one = time_to_refuse(json_pack("[o]", tool_of("{\"pattern\": \"a.{9}b\"}")));
+    assert_true(time_to_refuse(tools) < 4 * one);
 }
 
 // ---- Prompts ------------------------------------------------------------------------------------------------------
@@ -267,11 +301,12 @@ int main(void)
         cmocka_unit_test(parameters_give_up_their_address),
         cmocka_unit_test(a_list_of_calls_may_be_of_one),
         cmocka_unit_test(numbers_of_a_schema_stay_short),
+        cmocka_unit_test(many_tools_take_no_longer_than_one),
         cmocka_unit_test(a_template_that_knows_tools_is_given_them),
         cmocka_unit_test(arguments_that_are_no_object_stay_text),
         cmocka_unit_test(mistral_gets_its_short_ids),
         cmocka_unit_test(other_templates_get_text),
         cmocka_unit_test(the_system_text_of_the_request_stays),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_vocabulary, close_vocabulary);
 }
