@@ -134,20 +134,22 @@ static tern_status add_kind(struct schema_compiler *c, struct object_keys *k, co
     return matches ? schema_set_add(c, &kind->values, where, SCHEMA_WHOLE) : TERN_OK;
 }
 
-// Cuts every kind in two: keys that match the pattern, whose values fit its schema too, and the rest.
+// Cuts every kind in two: keys that match the pattern, whose values fit its schema too, and the rest. Keys of which
+// implementations do not agree whether they match are left out.
 static tern_status split_kinds(struct schema_compiler *c, struct object_keys *k, const struct json *pattern)
 {
-    const struct regular *matching;
+    const struct regular *to_all, *to_any;
     size_t count = k->n_others;
     struct other_keys *before;
-    TRY(schema_pattern(c, pattern, pattern->key, pattern->key_length, false, &matching));
+    TRY(schema_pattern(c, pattern, pattern->key, pattern->key_length, false, &to_all));
+    TRY(schema_pattern(c, pattern, pattern->key, pattern->key_length, true, &to_any));
     TRY(arena_alloc(c->arena, count, sizeof *before, &before));
     memcpy(before, k->others, count * sizeof *before);
     k->n_others = 0;
     for (size_t i = 0; i < count; i++) {
         struct regular in, out;
-        TRY(regular_intersect(c->arena, &before[i].keys, matching, &in));
-        TRY(regular_subtract(c->arena, &before[i].keys, matching, &out));
+        TRY(regular_intersect(c->arena, &before[i].keys, to_all, &in));
+        TRY(regular_subtract(c->arena, &before[i].keys, to_any, &out));
         TRY(add_kind(c, k, pattern, &before[i], &out, false));
         TRY(add_kind(c, k, pattern, &before[i], &in, true));
     }

@@ -56,22 +56,26 @@ const struct json *schema_other_members(const struct json *schema)
     return additional ? additional : json_get(schema, "unevaluatedProperties");
 }
 
+// Implementations may disagree whether a key matches. Then what is written fits the pattern's schema as well as that
+// for keys without one, and what any validator accepts need fit neither.
 static tern_status add_matching(struct schema_compiler *c, const struct json *schema, const struct buffer *key,
-                                struct schema_set *out, bool *found)
+                                bool widest, struct schema_set *out, bool *found)
 {
     const struct json *patterns = json_get(schema, "patternProperties");
     for (const struct json *p = patterns ? patterns->first : NULL; p; p = p->next) {
-        const struct regular *keys;
-        TRY(schema_pattern(c, p, p->key, p->key_length, false, &keys));
-        if (!regular_matches(keys, key->data, key->length)) continue;
-        *found = true;
-        TRY(schema_set_add(c, out, p, SCHEMA_WHOLE));
+        const struct regular *to_all, *to_any;
+        TRY(schema_pattern(c, p, p->key, p->key_length, false, &to_all));
+        TRY(schema_pattern(c, p, p->key, p->key_length, true, &to_any));
+        bool is_certain = regular_matches(to_all, key->data, key->length);
+        bool is_possible = regular_matches(to_any, key->data, key->length);
+        if (widest ? is_possible : is_certain) *found = true;
+        if (widest ? is_certain : is_possible) TRY(schema_set_add(c, out, p, SCHEMA_WHOLE));
     }
     return TERN_OK;
 }
 
 static tern_status add_member(struct schema_compiler *c, const struct json *schema, const char *key, size_t length,
-                              const struct buffer *written, struct schema_set *out)
+                              const struct buffer *written, bool widest, struct schema_set *out)
 {
     const struct json *named = json_get(schema, "properties"), *other = schema_other_members(schema);
     bool found = false;
@@ -80,7 +84,7 @@ static tern_status add_member(struct schema_compiler *c, const struct json *sche
         found = true;
         TRY(schema_set_add(c, out, named, SCHEMA_WHOLE));
     }
-    TRY(add_matching(c, schema, written, out, &found));
+    TRY(add_matching(c, schema, written, widest, out, &found));
     return !found && other ? schema_set_add(c, out, other, SCHEMA_WHOLE) : TERN_OK;
 }
 
@@ -91,7 +95,7 @@ tern_status schema_member_set(struct schema_compiler *c, const struct facts *f, 
     tern_status status = json_escape(&written, key, length);
     *out = (struct schema_set){0};
     for (size_t i = 0; status == TERN_OK && i < f->keywords.count; i++) {
-        status = add_member(c, f->keywords.items[i].schema, key, length, &written, out);
+        status = add_member(c, f->keywords.items[i].schema, key, length, &written, f->widest, out);
     }
     buffer_free(&written);
     return status;

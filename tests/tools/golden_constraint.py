@@ -213,6 +213,12 @@ def own():
         yield [{"type": "string", "oneOf": branches}, ["2024-01-01", "2024-01-01T00:00:00Z", "auto", "\u00e9", "\u0085", "a", "a\n", "-", "12", "123"]]
     whole = {"type": "integer", "oneOf": [{"format": "int32"}, {"minimum": 3000000000}]}
     yield [whole, [1, 2999999999, 3000000000]]
+    # Nor do all agree which keys match a pattern.
+    keys = {"patternProperties": {"^\\w+$": {"type": "string"}}, "additionalProperties": {"type": "integer"}}
+    written = [{}, {"a": "s"}, {"a": 5}, {"-": 5}, {"-": "s"}, {"\u00e9": 5}, {"\u00e9": "s"}, {"a\n": 5}, {"\u00e9": True}]
+    yield [{"type": "object", **keys}, written]
+    yield [{"type": "object", **keys, "properties": {"\u00e9": True}}, written]
+    yield [{"oneOf": [{"type": "object", "properties": {"\u00e9": {"type": "string"}}, "required": ["\u00e9"]}, {"type": "object", **keys}]}, written]
     tree = {"$ref": "#/$defs/node", "$defs": {"node": {"type": "object", "properties": {"value": {"type": "integer"},
             "children": {"type": "array", "items": {"$ref": "#/$defs/node"}}}, "required": ["value"], "additionalProperties": False}}}
     yield [tree, [{"value": 1}, {"value": 1, "children": []}, {"value": 1, "children": [{"value": 2, "children": [{"value": 3}]}]},
