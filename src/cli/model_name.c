@@ -48,10 +48,22 @@ static bool is_in_repository(const char *path, const char *repository)
            path[strlen(HUB_PREFIX) + length] == '/';
 }
 
-static bool is_meant(const struct cache_entry *entry, const struct hub_source *source, const char *path)
+// True unless another address is noted beside the file. The hub's files are the same under every address of a hub.
+static bool is_from(const struct cache_entry *entry, const struct hub_source *source, const char *folder)
+{
+    struct buffer path = {0};
+    if (entry->partial || source->repository[0] != '\0' || source->url[0] == '\0') return true;
+    bool from =
+        buffer_append_format(&path, "%s/%s", folder, entry->path) == TERN_OK && cache_holds(path.data, source->url);
+    buffer_free(&path);
+    return from;
+}
+
+static bool is_meant(const struct cache_entry *entry, const struct hub_source *source, const char *folder,
+                     const char *path)
 {
     if (source == NULL) return strcmp(entry->path, path) == 0;
-    if (source->path[0] != '\0') return strcmp(entry->path, source->path) == 0;
+    if (source->path[0] != '\0') return strcmp(entry->path, source->path) == 0 && is_from(entry, source, folder);
     return is_in_repository(entry->path, source->repository);
 }
 
@@ -68,7 +80,7 @@ const struct cache_entry *model_name_look_up(const struct cache_list *list, cons
     if (by_source && source_count_parts(&source, &parts) == TERN_OK && parts > 1) source_select_part(&source, 1);
     for (size_t i = 0; i < list->count; i++) {
         const struct cache_entry *entry = &list->entries[i];
-        if (entry->partial != partial || !is_meant(entry, by_source ? &source : NULL, path)) continue;
+        if (entry->partial != partial || !is_meant(entry, by_source ? &source : NULL, folder, path)) continue;
         *several = found != NULL;
         if (found == NULL) found = entry;
     }

@@ -1,5 +1,6 @@
 #include "hub/source.h"
 
+#include "hub/sha256.h"
 #include "hub/split.h"
 
 #include <ctype.h>
@@ -12,7 +13,10 @@
 #define HUB_FOLDER "hub"
 #define URL_FOLDER "url"
 
-enum { COMPONENT_BYTES = 200 }; // file systems take 255; this leaves room for ".part.json"
+enum {
+    COMPONENT_BYTES = 200, // file systems take 255; this leaves room for ".part.json"
+    MARK_DIGITS = 12,      // 48 bits keep apart what one machine will ever fetch
+};
 
 static bool begins_with(const char *text, const char *start)
 {
@@ -114,13 +118,9 @@ static tern_status append_component(struct hub_source *out, const char *componen
     return TERN_OK;
 }
 
-static tern_status name_after(struct hub_source *out, const char *host, const char *port, const char *path)
+// Appends what the address has behind its host, and what makes it a model's name.
+static tern_status append_path(struct hub_source *out, const char *path)
 {
-    char place[COMPONENT_BYTES + 16];
-    snprintf(place, sizeof place, "%.*s%s%s", COMPONENT_BYTES - 8, host, port != NULL ? "_" : "",
-             port != NULL ? port : "");
-    snprintf(out->path, sizeof out->path, URL_FOLDER);
-    TRY(append_component(out, place, strlen(place)));
     size_t before = strlen(out->path);
     for (;;) {
         size_t length = strcspn(path, "/");
@@ -131,6 +131,45 @@ static tern_status name_after(struct hub_source *out, const char *host, const ch
     if (strlen(out->path) == before) return status_fail(TERN_INVALID, "the address names no file");
     if (!ends_with(out->path, ".gguf")) snprintf(strchr(out->path, '\0'), sizeof ".gguf", ".gguf");
     return TERN_OK;
+}
+
+// Appends "/MARK", the beginning of the address's SHA-256.
+static tern_status append_mark(struct hub_source *out)
+{
+    struct sha256 *hash;
+    char hex[SHA256_HEX_BYTES];
+    TRY(sha256_open(&hash));
+    sha256_begin(hash);
+    sha256_add(hash, out->url, strlen(out->url));
+    sha256_finish(hash, hex);
+    sha256_close(hash);
+    return append_component(out, hex, MARK_DIGITS);
+}
+
+// True if the name is the address itself, so that no other address has it: nothing was left out (a query, the scheme),
+// replaced or added.
+static bool says_address(const struct hub_source *source)
+{
+    static const char scheme[] = "https://", folder[] = URL_FOLDER "/";
+    return begins_with(source->url, scheme) &&
+           strcmp(source->url + sizeof scheme - 1, source->path + sizeof folder - 1) == 0;
+}
+
+// A name that several addresses could have lies in a folder of this one: with a mark at its end, the name of a split
+// file's part would be none.
+static tern_status name_after(struct hub_source *out, const char *host, const char *port, const char *path)
+{
+    char place[COMPONENT_BYTES + 16];
+    snprintf(place, sizeof place, "%.*s%s%s", COMPONENT_BYTES - 8, host, port != NULL ? "_" : "",
+             port != NULL ? port : "");
+    snprintf(out->path, sizeof out->path, URL_FOLDER);
+    TRY(append_component(out, place, strlen(place)));
+    size_t before = strlen(out->path);
+    TRY(append_path(out, path));
+    if (says_address(out)) return TERN_OK;
+    out->path[before] = '\0';
+    TRY(append_mark(out));
+    return append_path(out, path);
 }
 
 static tern_status take_parts(CURLU *parts, struct hub_source *out)

@@ -15,14 +15,14 @@ struct hub_source {
     char repository[SOURCE_REPOSITORY_BYTES]; // "OWNER/REPO"; "" for an address and for what is not on the hub
     char file[SOURCE_FILE_BYTES];             // path in the repository; "" if not said, or an address
     char url[SOURCE_URL_BYTES];               // where it is fetched from; "" if that is not known (yet)
-    char path[SOURCE_PATH_BYTES];             // below the cache's folder; "" while the file is not known
+    char path[SOURCE_PATH_BYTES];             // below the cache's folder, no other source's; "" while not known
 };
 
 // True if `text` is meant as a source rather than as a file's name: a name of the catalogue, hf:..., or has a scheme.
 bool source_is_meant(const char *text);
 
 // `endpoint`: the hub's address without a slash at its end. Names that would leave the cache's folder, control
-// characters and other schemes than https and http are refused. Errors: INVALID, in words for the user.
+// characters and other schemes than https and http are refused. Errors: INVALID, in words for the user; NO_MEMORY.
 tern_status source_parse(const char *text, const char *endpoint, struct hub_source *out);
 
 // Chooses `file` (a path in the repository) where the source did not say one. Errors: INVALID, as above: the path

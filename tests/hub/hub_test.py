@@ -24,6 +24,7 @@ import unittest
 from server import Server, Story
 
 TERN = os.path.abspath(sys.argv.pop(1))
+GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 MIB = 1 << 20
 
 
@@ -105,15 +106,37 @@ class Hub(unittest.TestCase):
     def test_address(self):
         body = model(1)
         story, _ = self.tell("far", body, state_sha256=False)
-        path = self.cache / "url" / f"127.0.0.1_{self.server.server_address[1]}" / "a" / "far.gguf"
-        result = self.run_tern("pull", f"{self.server.address}/a/far.gguf?download=true")
+        address = f"{self.server.address}/a/far.gguf?download=true"
+        mark = hashlib.sha256(address.encode()).hexdigest()[:12]
+        path = self.cache / "url" / f"127.0.0.1_{self.server.server_address[1]}" / mark / "a" / "far.gguf"
+        result = self.run_tern("pull", address)
         self.assert_pulled(result, path, body)
         self.assertIn("nobody states this file's SHA-256", result[2])
         given = hashlib.sha256(b"other").hexdigest()
-        code, _, err = self.run_tern("pull", f"{self.server.address}/a/far.gguf?v=2", "--sha256", given)
+        code, _, err = self.run_tern("pull", address, "--force", "--sha256", given)
         self.assertEqual(code, 1)
         self.assertIn(f"{given} was expected", err)
         self.assertTrue(path.read_bytes() == body, "the old file stays")
+
+    def test_addresses_that_differ_in_their_query(self):
+        body = (GOLDEN / "chain.gguf").read_bytes()
+        bodies = [body, body + bytes(32)]
+        addresses = [f"{self.server.address}/repo?FilePath={name}.gguf" for name in "ab"]
+        for name, body in zip("ab", bodies):
+            self.tell(f"FilePath={name}", body, state_sha256=False)
+        paths = [pathlib.Path(self.run_tern("pull", address)[1].rstrip("\n")) for address in addresses]
+        for address, path, body in zip(addresses, paths, bodies):
+            self.assertTrue(path.read_bytes() == body, "the other address's model lies there")
+            self.assertIn(str(path), self.run_tern("info", address)[1])
+
+    def test_a_file_of_another_address_is_not_meant(self):
+        body = (GOLDEN / "chain.gguf").read_bytes()
+        self.tell("far", body, state_sha256=False)
+        address = f"{self.server.address}/a/far.gguf"
+        path = pathlib.Path(self.run_tern("pull", address)[1].rstrip("\n"))
+        self.assertEqual(self.run_tern("info", address)[0], 0)
+        path.with_name("far.gguf.json").write_text(json.dumps({"url": address + "?v=2"}))
+        self.assertIn("is not on this machine", self.run_tern("info", address)[2])
 
     def test_length_unknown(self):
         body = model(1)
@@ -497,7 +520,7 @@ class Hub(unittest.TestCase):
     # ---- Names where a model is wanted ----------------------------------------------------------------------------
 
     def test_names_in_other_commands(self):
-        body = (pathlib.Path(__file__).parent.parent / "golden" / "chain.gguf").read_bytes()
+        body = (GOLDEN / "chain.gguf").read_bytes()
         _, path = self.tell("chain", body)
         name = "hf:own/model:chain.gguf"
         packed, text = str(self.cache.parent / "packed.gguf"), str(self.cache.parent / "text")
@@ -519,7 +542,7 @@ class Hub(unittest.TestCase):
         self.assertIn("did you mean the model 'bonsai-4b'", self.run_tern("info", "bonsai-4c")[2])
 
     def test_asks_at_a_terminal(self):
-        body = (pathlib.Path(__file__).parent.parent / "golden" / "chain.gguf").read_bytes()
+        body = (GOLDEN / "chain.gguf").read_bytes()
         _, path = self.tell("asked", body)
         for answer, there in (("n", False), ("y", True)):
             text = self.talk(["info", "hf:own/model:asked.gguf"], "[Y/n]", answer)

@@ -18,6 +18,18 @@ static void check(const char *text, const char *url, const char *path)
     assert_string_equal(source.path, path);
 }
 
+// The address is fetched as it is, and its file lies in a folder of twelve hexadecimal digits between these two.
+static void check_marked(const char *text, const char *before, const char *behind)
+{
+    struct hub_source source;
+    assert_int_equal(source_parse(text, HUB, &source), TERN_OK);
+    assert_string_equal(source.url, text);
+    assert_memory_equal(source.path, before, strlen(before));
+    const char *mark = source.path + strlen(before);
+    assert_int_equal(strspn(mark, "0123456789abcdef"), 12);
+    assert_string_equal(mark + 12, behind);
+}
+
 static void check_refused(const char *text, const char *words)
 {
     struct hub_source source;
@@ -32,16 +44,44 @@ static void test_names(void **state)
     check("HF:own/model:q2/a.GGUF", HUB "/own/model/resolve/main/q2/a.GGUF", "hub/own/model/q2/a.GGUF");
     check("hf:own/model", "", "");
     check("https://Host.example/d/a.gguf", "https://Host.example/d/a.gguf", "url/Host.example/d/a.gguf");
-    check("http://[::1]:8080/a.gguf?x=y#z", "http://[::1]:8080/a.gguf?x=y#z", "url/___1__8080/a.gguf");
+    check_marked("http://[::1]:8080/a.gguf?x=y#z", "url/___1__8080/", "/a.gguf");
 }
 
 static void test_addresses(void **state)
 {
     (void)state;
-    check("https://h/a%20b.gguf", "https://h/a%20b.gguf", "url/h/a_b.gguf");
-    check("https://h/%2e%2e/%2fetc/a.gguf", "https://h/%2e%2e/%2fetc/a.gguf", "url/h/_./etc/a.gguf");
-    check("https://h/x/.hidden/a", "https://h/x/.hidden/a", "url/h/x/_hidden/a.gguf");
-    check("https://h//a.gguf/", "https://h//a.gguf/", "url/h/a.gguf");
+    check_marked("https://h/a%20b.gguf", "url/h/", "/a_b.gguf");
+    check_marked("https://h/%2e%2e/%2fetc/a.gguf", "url/h/", "/_./etc/a.gguf");
+    check_marked("https://h/x/.hidden/a", "url/h/", "/x/_hidden/a.gguf");
+    check_marked("https://h//a.gguf/", "url/h/", "/a.gguf");
+    check("https://h/m?FilePath=a.gguf", "https://h/m?FilePath=a.gguf", "url/h/3b05403188bc/m.gguf");
+}
+
+static void test_no_two_addresses_share_a_name(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"https://h/m?FilePath=a.gguf",
+                                        "https://h/m?FilePath=b.gguf",
+                                        "https://h/m",
+                                        "https://h/m.gguf",
+                                        "http://h/m.gguf",
+                                        "https://h:80/m.gguf",
+                                        "https://h_80/m.gguf",
+                                        "https://h//m.gguf",
+                                        "https://h/a%20b.gguf",
+                                        "https://h/a_b.gguf",
+                                        "https://h/a%2Fb.gguf",
+                                        "https://h/a/b.gguf",
+                                        "https://h/c-00001-of-00002.gguf?v=1",
+                                        "https://h/c-00001-of-00002.gguf?v=2"};
+    enum { COUNT = sizeof texts / sizeof *texts };
+    static struct hub_source sources[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(source_parse(texts[i], HUB, &sources[i]), TERN_OK);
+        for (int j = 0; j < i; j++)
+            if (strcmp(sources[i].path, sources[j].path) == 0)
+                fail_msg("%s and %s are both %s", texts[i], texts[j], sources[i].path);
+    }
 }
 
 static void test_pages_of_the_hub(void **state)
@@ -56,7 +96,7 @@ static void test_pages_of_the_hub(void **state)
           "url/hub.example/own/model/resolve/v2/a.gguf");
     check(HUB ".org/own/model/blob/main/a.gguf", HUB ".org/own/model/blob/main/a.gguf",
           "url/hub.example.org/own/model/blob/main/a.gguf");
-    check(HUB ".own/model", HUB ".own/model", "url/hub.example.own/model.gguf");
+    check_marked(HUB ".own/model", "url/hub.example.own/", "/model.gguf");
     check_refused(HUB "/own/model/blob/main/../a.gguf", "a file's name is refused");
 }
 
@@ -158,8 +198,13 @@ static void test_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_addresses), cmocka_unit_test(test_pages_of_the_hub),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_lengths),   cmocka_unit_test(test_catalogue),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_no_two_addresses_share_a_name),
+        cmocka_unit_test(test_pages_of_the_hub),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_catalogue),
         cmocka_unit_test(test_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
