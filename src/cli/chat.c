@@ -104,7 +104,7 @@ static const struct {
 } commands[] = {
     {"help", "", "this list", command_help},
     {"clear", "", "forget all messages", command_clear},
-    {"save", " FILE", "write the conversation to a JSON file", command_save},
+    {"save", " FILE", "write the conversation to a JSON file; replaces an older one", command_save},
     {"load", " FILE", "read one back", command_load},
     {"system", " TEXT", "set the system prompt; without TEXT: none", command_system},
     {"stats", "", "tokens and rates so far", command_stats},

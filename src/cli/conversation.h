@@ -37,7 +37,9 @@ void conversation_clear(struct conversation *chat);     // all messages but the 
 tern_status conversation_answer(struct conversation *chat, const tern_generation *generation, FILE *stream,
                                 struct answer *answer, tern_result *result);
 
-// A JSON array of {"role", "content"} objects, as in the OpenAI API.
+// A JSON array of {"role", "content"} objects, as in the OpenAI API, for the user's eyes only (mode 0600). What `path`
+// held before is replaced when all is on the disk, and only if it was such a file. Errors: IO, BAD_FILE (it was not),
+// INVALID (no ordinary file), NO_MEMORY.
 tern_status conversation_save(const struct conversation *chat, const char *path);
 // Replaces everything; on errors (IO, BAD_FILE with place and expectation) all stays as it was.
 tern_status conversation_load(struct conversation *chat, const char *path);

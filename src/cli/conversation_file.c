@@ -2,42 +2,12 @@
 #include "cli/conversation.h"
 #include "cli/input.h"
 
-#include <errno.h>
+#include "convert/output_file.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-
-// ---- Saving -------------------------------------------------------------------------------------------------------
-
-static json_t *message_to_json(const char *role, const char *content, const char *reasoning)
-{
-    json_t *object = json_pack("{s:s, s:s}", "role", role, "content", content);
-    if (object != NULL && reasoning != NULL) json_object_set_new(object, "reasoning_content", json_string(reasoning));
-    return object;
-}
-
-static json_t *to_json(const struct conversation *chat)
-{
-    json_t *list = json_array();
-    if (chat->system != NULL) json_array_append_new(list, message_to_json("system", chat->system, NULL));
-    for (size_t i = 0; i < chat->n_messages; i++) {
-        const struct message *m = &chat->messages[i];
-        json_array_append_new(list, message_to_json(m->role, m->content, m->reasoning));
-    }
-    return list;
-}
-
-tern_status conversation_save(const struct conversation *chat, const char *path)
-{
-    json_t *list = to_json(chat);
-    if (list == NULL) return status_fail(TERN_NO_MEMORY, "no memory to save the conversation");
-    FILE *file = fopen(path, "w");
-    int failed = file == NULL || json_dumpf(list, file, JSON_INDENT(2)) != 0 || fputc('\n', file) == EOF;
-    if (file != NULL && fclose(file) != 0) failed = 1;
-    int error = errno;
-    json_decref(list);
-    return failed ? status_fail(TERN_IO, "%s: %s", path, strerror(error)) : TERN_OK;
-}
+#include <unistd.h>
 
 // ---- Loading ------------------------------------------------------------------------------------------------------
 
@@ -104,5 +74,64 @@ tern_status conversation_load(struct conversation *chat, const char *path)
     struct conversation *unwanted = status == TERN_OK ? chat : &loaded;
     conversation_end(unwanted);
     if (status == TERN_OK) *chat = loaded;
+    return status;
+}
+
+// ---- Saving -------------------------------------------------------------------------------------------------------
+
+static json_t *message_to_json(const char *role, const char *content, const char *reasoning)
+{
+    json_t *object = json_pack("{s:s, s:s}", "role", role, "content", content);
+    if (object != NULL && reasoning != NULL) json_object_set_new(object, "reasoning_content", json_string(reasoning));
+    return object;
+}
+
+static json_t *to_json(const struct conversation *chat)
+{
+    json_t *list = json_array();
+    if (chat->system != NULL) json_array_append_new(list, message_to_json("system", chat->system, NULL));
+    for (size_t i = 0; i < chat->n_messages; i++) {
+        const struct message *m = &chat->messages[i];
+        json_array_append_new(list, message_to_json(m->role, m->content, m->reasoning));
+    }
+    return list;
+}
+
+// A slip of the keyboard shall not cost another file.
+static tern_status check_replaced(const char *path)
+{
+    json_t *list;
+    if (access(path, F_OK) != 0) return TERN_OK;
+    tern_status status = read_json(path, &list);
+    if (status != TERN_OK && status != TERN_BAD_FILE) return status;
+    struct conversation there;
+    conversation_begin(&there, NULL, NULL, -1);
+    if (status == TERN_OK) status = from_json(&there, path, list);
+    conversation_end(&there);
+    json_decref(list);
+    return status != TERN_BAD_FILE ? status
+                                   : status_fail(status, "%s: is no saved conversation, so it is not replaced", path);
+}
+
+static tern_status write_file(const char *path, const char *text)
+{
+    struct output_file file;
+    TRY(output_file_open(path, true, 0600, &file)); // conversations are private
+    tern_status status = check_replaced(path);
+    if (status == TERN_OK) status = output_file_write(&file, text, strlen(text));
+    if (status == TERN_OK) status = output_file_write(&file, "\n", 1);
+    if (status == TERN_OK) status = output_file_commit(&file);
+    output_file_close(&file);
+    return status;
+}
+
+tern_status conversation_save(const struct conversation *chat, const char *path)
+{
+    json_t *list = to_json(chat);
+    char *text = list != NULL ? json_dumps(list, JSON_INDENT(2)) : NULL;
+    tern_status status =
+        text != NULL ? write_file(path, text) : status_fail(TERN_NO_MEMORY, "no memory to save the conversation");
+    free(text);
+    json_decref(list);
     return status;
 }

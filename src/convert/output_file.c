@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MODE = 0666, DESCRIPTOR_PATH_BYTES = 32 }; // the umask takes away what the user does not want to share
+enum { DESCRIPTOR_PATH_BYTES = 32 };
 
 static tern_status fail(const char *path, const char *doing)
 {
@@ -47,27 +47,27 @@ static tern_status check_target(const char *path, bool replace)
 }
 
 // -1 where the system or the folder's file system cannot do it.
-static int open_nameless(const char *folder)
+static int open_nameless(const char *folder, mode_t mode)
 {
 #if defined(O_TMPFILE)
     if (access("/proc/self/fd", X_OK) != 0) return -1; // needed to give it a name
-    return open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, MODE);
+    return open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
 #else
-    (void)folder;
+    (void)folder, (void)mode;
     return -1;
 #endif
 }
 
 // A PATH.part that an earlier, killed run left is taken over.
-static tern_status open_named(struct output_file *file)
+static tern_status open_named(struct output_file *file, mode_t mode)
 {
-    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, MODE);
+    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     if (file->fd < 0) return fail(file->path, "create");
     file->named = true;
     return TERN_OK;
 }
 
-tern_status output_file_open(const char *path, bool replace, struct output_file *out)
+tern_status output_file_open(const char *path, bool replace, mode_t mode, struct output_file *out)
 {
     *out = (struct output_file){.fd = -1, .replace = replace};
     TRY(check_target(path, replace));
@@ -79,8 +79,8 @@ tern_status output_file_open(const char *path, bool replace, struct output_file 
         output_file_close(out);
         return status_fail(TERN_NO_MEMORY, "no memory for a file's name");
     }
-    out->fd = open_nameless(folder);
-    tern_status status = out->fd >= 0 ? TERN_OK : open_named(out);
+    out->fd = open_nameless(folder, mode);
+    tern_status status = out->fd >= 0 ? TERN_OK : open_named(out, mode);
     free(folder);
     if (status != TERN_OK) output_file_close(out);
     return status;

@@ -4,6 +4,8 @@
 
 #include "base/status.h"
 
+#include <sys/types.h>
+
 struct output_file {
     int fd;          // -1 when closed
     char *path;      // where it will appear
@@ -14,8 +16,9 @@ struct output_file {
 
 // Opens a new file in the folder of `path`. Where the system can (Linux's O_TMPFILE), it has no name before
 // output_file_commit(), so that not even a killed process leaves anything behind; otherwise it is PATH.part.
+// `mode` is as for open(): the umask takes away what the user does not want to share.
 // An existing file is an error unless `replace`. Errors: IO, INVALID (exists), NO_MEMORY.
-tern_status output_file_open(const char *path, bool replace, struct output_file *out);
+tern_status output_file_open(const char *path, bool replace, mode_t mode, struct output_file *out);
 
 // Errors: IO (a full disk, in the system's words).
 tern_status output_file_write(struct output_file *file, const void *data, size_t length);

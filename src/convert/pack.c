@@ -311,7 +311,7 @@ static tern_status run(struct packing *p, const char *output)
 {
     TRY(plan_tensors(p));
     TRY(pool_open(p->options->threads > 0 ? p->options->threads : cpu_cores(), &p->pool));
-    TRY(output_file_open(output, p->options->replace, &p->file));
+    TRY(output_file_open(output, p->options->replace, 0666, &p->file));
     return write_file(p);
 }
 

@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import stat
@@ -220,6 +221,44 @@ class Chat(unittest.TestCase):
         self.assertEqual(messages, [{"role": "system", "content": "Be brief."},
                                     {"role": "user", "content": "Who are you?"},
                                     {"role": "assistant", "content": SENTENCE}])
+
+    def test_saving_is_private_and_replaces_conversations_only(self):
+        with open(self.file("notes.txt"), "w") as file:
+            file.write("precious")
+        with open(self.file("older.json"), "w") as file:
+            file.write('[{"role": "user", "content": "x"}]')
+        t = self.start()
+        t.line("Who are you?")
+        t.expect(SENTENCE)
+        t.line("/save notes.txt")
+        t.expect("tern: notes.txt: is no saved conversation, so it is not replaced")
+        t.line("/save older.json")
+        t.expect("(2 messages saved to older.json)")
+        t.line("/quit")
+        self.assertEqual(t.wait(), 0)
+        with open(self.file("notes.txt")) as file:
+            self.assertEqual(file.read(), "precious")
+        with open(self.file("older.json")) as file:
+            self.assertEqual(len(json.load(file)), 2)
+        self.assertEqual(stat.S_IMODE(os.stat(self.file("older.json")).st_mode), 0o600)
+
+    @unittest.skipUnless(hasattr(resource, "prlimit"), "bounds another process on Linux only")
+    def test_a_full_disk_leaves_what_was_saved(self):
+        t = self.start()
+        t.line("Who are you?")
+        t.expect(SENTENCE)
+        t.line("/save talk.json")
+        t.expect("(2 messages saved to talk.json)")
+        t.prompt()
+        with open(self.file("talk.json")) as file:
+            saved = file.read()
+        resource.prlimit(t.pid, resource.RLIMIT_FSIZE, (100, 100))  # Python has SIGXFSZ ignored, and so has its child
+        t.type("/save talk.json\n")
+        t.expect("File too large")
+        t.line("/quit")
+        self.assertEqual(t.wait(), 0)
+        with open(self.file("talk.json")) as file:
+            self.assertEqual(file.read(), saved)
 
     def test_broken_conversations_are_refused(self):
         broken = {"[1]": "message 1: expected an object", "{}": "expected a JSON array", "[": "broken.json:1:",
