@@ -228,6 +228,8 @@ static void converse(struct chat *chat, struct line_editor *editor)
         if (result == LINE_END) break;
         if (result == LINE_READ)
             take_message(chat, text.length > 0 ? text.data : "");
+        else if (result == LINE_TOO_LONG)
+            note_error();
         else
             note("\n(/quit or Ctrl-D leaves)");
     }

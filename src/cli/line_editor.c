@@ -136,32 +136,27 @@ static enum line_result read_line(struct line_editor *editor, const char *prompt
     return LINE_READ;
 }
 
-static bool ends_with(const struct buffer *text, const char *end)
+static bool ends_with(const char *line, size_t length, const char *end)
 {
     size_t n = strlen(end);
-    return text->length >= n && memcmp(text->data + text->length - n, end, n) == 0;
-}
-
-static void cut_end(struct buffer *text, size_t bytes)
-{
-    text->length -= bytes;
-    text->data[text->length] = '\0';
+    return length >= n && memcmp(line + length - n, end, n) == 0;
 }
 
 static const char QUOTE[] = "\"\"\"";
 
 // True if the message goes on in another line. Takes the mark away that said so, or that ended a quoted message.
-static bool goes_on(struct buffer *text, bool quoted)
+static bool goes_on(const char *line, size_t *length, bool quoted)
 {
-    if (quoted && ends_with(text, QUOTE)) {
-        cut_end(text, strlen(QUOTE));
-        return false;
-    }
-    if (!quoted && ends_with(text, "\\"))
-        cut_end(text, 1);
-    else if (!quoted)
-        return false;
-    return buffer_append_string(text, "\n") == TERN_OK;
+    const char *mark = quoted ? QUOTE : "\\";
+    bool marked = ends_with(line, *length, mark);
+    if (marked) *length -= strlen(mark);
+    return marked != quoted;
+}
+
+static tern_status append_line(struct buffer *text, const char *line, size_t length, bool more)
+{
+    TRY(buffer_append(text, line, length));
+    return more ? buffer_append_string(text, "\n") : TERN_OK;
 }
 
 static void remember(struct line_editor *editor, const struct buffer *text)
@@ -175,6 +170,7 @@ enum line_result line_editor_read(struct line_editor *editor, struct buffer *tex
     const char *prompt = "> ", *line;
     size_t length;
     bool quoted = false, more;
+    tern_status status = TERN_OK;
     text->length = 0;
     text->limit = MESSAGE_MAX_BYTES;
     do {
@@ -185,10 +181,12 @@ enum line_result line_editor_read(struct line_editor *editor, struct buffer *tex
             line += strlen(QUOTE);
             length -= strlen(QUOTE);
         }
-        if (buffer_append(text, line, length) != TERN_OK) return LINE_END;
-        more = goes_on(text, quoted);
+        more = goes_on(line, &length, quoted);
+        // What is too long is read to its end all the same: the lines that are left are no messages of their own.
+        if (status == TERN_OK) status = append_line(text, line, length, more);
         prompt = ". ";
     } while (more);
+    if (status != TERN_OK) return LINE_TOO_LONG;
     remember(editor, text);
     return LINE_READ;
 }

@@ -9,6 +9,7 @@ struct line_editor;
 enum line_result {
     LINE_READ,
     LINE_INTERRUPTED, // Ctrl-C
+    LINE_TOO_LONG,    // more than a mebibyte, or than memory: tern_last_error() says; nothing of it is of use
     LINE_END          // Ctrl-D on an empty line, or the terminal is gone
 };
 

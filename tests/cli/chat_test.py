@@ -72,6 +72,16 @@ class Terminal:
     def type(self, text):
         os.write(self.fd, text.encode())
 
+    def paste(self, text):
+        """Types more than the terminal holds at once: what it echoes must be read in between."""
+        rest = text.encode()
+        while rest:
+            _, writable, _ = select.select([], [self.fd], [], 0.01)
+            if writable:
+                rest = rest[os.write(self.fd, rest[:1000]):]
+            while self.read(0):
+                pass
+
     def prompt(self, text="> "):
         """Waits for the prompt, and until keys come one by one: the program prints the one before it does the other."""
         self.expect(text)
@@ -292,6 +302,19 @@ class Chat(unittest.TestCase):
         with open(self.file("talk.json")) as file:
             messages = json.load(file)
         self.assertEqual([messages[0]["content"], messages[2]["content"]], ["one\ntwo", "three\nfour"])
+
+    def test_a_text_that_is_too_long_is_dropped_whole(self):
+        t = self.start()
+        t.prompt()
+        t.paste('"""' + 1050 * ("x" * 999 + "\n") + 'the end"""\n')
+        t.expect("tern: text of 1048")
+        t.expect("bytes, the bound is 1048576")
+        t.line("Who are you?")
+        t.expect(SENTENCE)
+        t.line("/save talk.json")
+        t.expect("(2 messages saved to talk.json)")
+        t.line("/quit")
+        self.assertEqual(t.wait(), 0)
 
     def test_commands_help(self):
         t = self.start()
