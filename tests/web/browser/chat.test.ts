@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { openChat, theServer, useBrowser } from './harness.ts';
+import { Chat, openChat, theServer, useBrowser } from './harness.ts';
 
 useBrowser();
 
@@ -210,6 +210,31 @@ describe('conversations', () => {
     await tab.goto(theServer().url);
     await chat.ask('Seen twice');
     await tab.getByRole('button', { name: 'Seen twice', exact: true }).waitFor();
+  });
+
+  it('that the browser could not keep are not undone by another tab', async () => {
+    const chat = await openChat();
+    await chat.ask('Kept');
+    const tab = await chat.page.context().newPage();
+    await tab.goto(theServer().url);
+    await tab.getByRole('button', { name: 'Kept', exact: true }).waitFor();
+    await chat.page.evaluate(() => {
+      const { put } = IDBObjectStore.prototype;
+      IDBObjectStore.prototype.put = function (value) {
+        const request = put.call(this, value);
+        request.addEventListener('success', () => this.transaction.abort());
+        return request;
+      };
+    });
+    await chat.ask('Lost');
+    await chat.page.getByText('This browser does not keep conversations').waitFor();
+    await tab.getByRole('button', { name: 'Rename Kept' }).focus();
+    await tab.keyboard.press('Enter');
+    await tab.keyboard.type('Renamed');
+    await tab.keyboard.press('Enter');
+    await new Chat(tab).ask('Heard of');
+    await chat.button('Heard of').waitFor();
+    expect(await chat.questions.count()).toBe(2);
   });
 
   it('go on answering out of sight', async () => {

@@ -1,5 +1,5 @@
 import 'fake-indexeddb/auto';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { newConversation, NO_SETTINGS } from '../../../web/src/chat/message.ts';
 import * as database from '../../../web/src/storage/database.ts';
 
@@ -12,4 +12,38 @@ it('keeps conversations, changes and removes them', async () => {
   await database.removeConversation(two.id);
   expect(await database.loadConversations()).toEqual([{ ...one, title: 'Changed' }]);
   expect(await database.loadConversation(two.id)).toBeUndefined();
+});
+
+// As a browser does whose disk is full: the request succeeds, the transaction does not.
+function failNextPut(): void {
+  const store = IDBObjectStore.prototype;
+  const put = store.put;
+  store.put = function (this: IDBObjectStore, value: unknown) {
+    store.put = put;
+    const request = put.call(this, value);
+    request.addEventListener('success', () => this.transaction.abort());
+    return request;
+  };
+}
+
+it('fails where the transaction does, and only then', async () => {
+  const one = newConversation(NO_SETTINGS, null);
+  failNextPut();
+  await expect(database.saveConversation(one)).rejects.toThrow();
+  expect(await database.loadConversation(one.id)).toBeUndefined();
+  await database.saveConversation(one);
+  expect(await database.loadConversation(one.id)).toEqual(one);
+});
+
+it('opens anew what could not be opened', async () => {
+  vi.resetModules();
+  const anew = await import('../../../web/src/storage/database.ts');
+  const open = vi.spyOn(indexedDB, 'open').mockImplementationOnce(() => {
+    const request = { error: new Error('no') } as unknown as IDBOpenDBRequest;
+    queueMicrotask(() => request.onerror?.(new Event('error')));
+    return request;
+  });
+  await expect(anew.loadConversations()).rejects.toThrow('no');
+  open.mockRestore();
+  expect(await anew.loadConversations()).not.toEqual([]);
 });

@@ -44,12 +44,15 @@ function release(id: string): void {
 }
 
 let warned = false;
+const unwritten = new Set<string>(); // newer here than in the browser's store, which could not take them
 
 async function written(work: Promise<void>, id: string): Promise<void> {
   try {
     await work;
+    unwritten.delete(id);
     channel?.postMessage(id);
   } catch {
+    unwritten.add(id);
     if (!warned) notify('This browser does not keep conversations: they are lost when the page is closed.');
     warned = true;
   }
@@ -120,6 +123,7 @@ function showAddressed(): void {
 }
 
 async function reread(id: string): Promise<void> {
+  if (unwritten.has(id)) return;
   const other = await database.loadConversation(id);
   if (other) hold(other);
   else release(id);

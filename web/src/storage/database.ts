@@ -12,17 +12,39 @@ function settled<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
-function open(): Promise<IDBDatabase> {
-  const request = indexedDB.open(NAME, 1);
-  request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: 'id' });
-  return settled(request);
+// A write has happened when its transaction has: that the disk is full is often found only then.
+function committed(transaction: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error ?? new Error('IndexedDB'));
+  });
 }
 
 let opened: Promise<IDBDatabase> | undefined;
 
+// What failed, or the browser closed, is opened anew the next time.
+const forget = (): void => void (opened = undefined);
+
+async function open(): Promise<IDBDatabase> {
+  const request = indexedDB.open(NAME, 1);
+  request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: 'id' });
+  const database = await settled(request);
+  database.onclose = forget;
+  return database;
+}
+
 async function store(mode: IDBTransactionMode): Promise<IDBObjectStore> {
-  opened ??= open();
+  if (!opened) {
+    opened = open();
+    opened.catch(forget);
+  }
   return (await opened).transaction(STORE, mode).objectStore(STORE);
+}
+
+async function change(make: (conversations: IDBObjectStore) => IDBRequest): Promise<void> {
+  const conversations = await store('readwrite');
+  make(conversations);
+  await committed(conversations.transaction);
 }
 
 export async function loadConversations(): Promise<Conversation[]> {
@@ -34,9 +56,9 @@ export async function loadConversation(id: string): Promise<Conversation | undef
 }
 
 export async function saveConversation(conversation: Conversation): Promise<void> {
-  await settled((await store('readwrite')).put(conversation));
+  await change((conversations) => conversations.put(conversation));
 }
 
 export async function removeConversation(id: string): Promise<void> {
-  await settled((await store('readwrite')).delete(id));
+  await change((conversations) => conversations.delete(id));
 }
