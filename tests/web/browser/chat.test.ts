@@ -179,6 +179,20 @@ describe('conversations', () => {
     expect(await list.locator('.item').count()).toBe(2);
   });
 
+  it('stop answering when they are deleted, and come back with what had come', async () => {
+    const chat = await openChat();
+    await chat.send('slow deleted');
+    await chat.page.getByText('word5').waitFor();
+    const ended = chat.page.waitForEvent('requestfailed', (request) => request.url().endsWith('completions'));
+    await chat.page.locator('.item').hover();
+    await chat.page.getByRole('button', { name: 'Delete slow deleted' }).click();
+    await ended;
+    await chat.button('Undo').click();
+    await chat.page.locator('.item-title').click();
+    expect(await chat.lastAnswer()).toMatch(/^word1 word2 /);
+    await chat.button('Continue').waitFor();
+  });
+
   it('go out to a file and come in again', async () => {
     const chat = await openChat();
     await chat.ask('To be exported');

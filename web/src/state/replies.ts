@@ -37,10 +37,6 @@ function setRunning(conversationId: string, reply: Reply | null): void {
   running.value = next;
 }
 
-export function stop(conversationId: string): void {
-  replyIn(conversationId)?.abort.abort();
-}
-
 // What the stream adds up to. Times are taken here: the server's counts say how much, not how fast it felt.
 class Intake {
   readonly #splitter = new ThinkingSplitter();
@@ -121,6 +117,14 @@ class Intake {
 function keep(id: string, message: Message): void {
   const now = conversation(id);
   if (now) put(withMessage(now, message));
+}
+
+// What has come is kept at once: the conversation may be deleted the next moment, and brought back.
+export function stop(conversationId: string): void {
+  const reply = replyIn(conversationId);
+  if (!reply) return;
+  keep(conversationId, { ...reply.message.value, ending: 'stopped' });
+  reply.abort.abort();
 }
 
 async function receive(id: string, reply: Reply, path: Message[]): Promise<void> {

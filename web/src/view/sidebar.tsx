@@ -13,7 +13,7 @@ import {
   shown,
   startNew,
 } from '../state/conversations.ts';
-import { replyIn } from '../state/replies.ts';
+import { replyIn, stop } from '../state/replies.ts';
 import { theme, type Theme } from '../storage/preferences.ts';
 import { Icon, IconButton, Logo } from './icon.tsx';
 import { drawerOpen, settingsOpen } from './intent.ts';
@@ -81,6 +81,10 @@ function Item({ conversation }: { conversation: Conversation }) {
     show(id);
     drawerOpen.value = false;
   };
+  const discard = () => {
+    stop(id);
+    remove(id);
+  };
   return (
     <li class={isShown ? 'item shown' : 'item'}>
       <button type="button" class="item-title" aria-current={isShown ? 'page' : undefined} onClick={open}>
@@ -89,7 +93,7 @@ function Item({ conversation }: { conversation: Conversation }) {
       </button>
       <span class="item-buttons">
         <IconButton icon="edit" label={`Rename ${title}`} onClick={() => (naming.value = true)} />
-        <IconButton icon="trash" label={`Delete ${title}`} onClick={() => remove(id)} />
+        <IconButton icon="trash" label={`Delete ${title}`} onClick={discard} />
       </span>
     </li>
   );
