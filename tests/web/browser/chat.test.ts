@@ -193,6 +193,20 @@ describe('conversations', () => {
     await chat.button('Continue').waitFor();
   });
 
+  it('are named in any script: Enter may belong to the input method', async () => {
+    const chat = await openChat();
+    await chat.ask('Apples');
+    await chat.page.getByRole('button', { name: 'Rename Apples' }).focus();
+    await chat.page.keyboard.press('Enter');
+    await chat.page.keyboard.type('ringo');
+    const field = chat.page.getByRole('textbox', { name: 'New name' });
+    for (const key of ['Enter', 'Escape'])
+      await field.dispatchEvent('keydown', { key, isComposing: true, bubbles: true });
+    await chat.page.keyboard.type(' to budou');
+    await chat.page.keyboard.press('Enter');
+    await chat.button('ringo to budou').waitFor();
+  });
+
   it('go out to a file and come in again', async () => {
     const chat = await openChat();
     await chat.ask('To be exported');

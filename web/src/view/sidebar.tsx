@@ -49,9 +49,10 @@ function NameField({ conversation, onDone }: { conversation: Conversation; onDon
     onDone();
   };
   const onKeyDown = (event: KeyboardEvent) => {
+    event.stopPropagation();
+    if (event.isComposing) return; // the key is the input method's
     if (event.key === 'Enter') save();
     if (event.key === 'Escape') onDone();
-    event.stopPropagation();
   };
   return (
     <input
