@@ -102,7 +102,7 @@ struct hop {
     struct http_answer *answer;
     bool asked_first; // this host was asked first
     bool read;        // the headers have been read into the answer
-    size_t header_bytes;
+    size_t header_bytes, page_bytes;
     tern_status status; // why a callback gave up
 };
 
@@ -192,12 +192,22 @@ static size_t take_header(char *data, size_t size, size_t count, void *context)
     return 0;
 }
 
+// Nobody reads the page of a redirect or a refusal, and it need not end.
+static tern_status skip_page(struct hop *hop, size_t length)
+{
+    hop->page_bytes += length;
+    if (hop->page_bytes <= HTTP_MAX_PAGE_BYTES) return TERN_OK;
+    return status_fail(TERN_LIMIT, "the server answers with status %ld and more than %d KiB of text",
+                       hop->answer->status, HTTP_MAX_PAGE_BYTES >> 10);
+}
+
 static size_t take_body(char *data, size_t size, size_t count, void *context)
 {
     struct hop *hop = context;
     if (!hop->read) read_answer(hop);
-    if (is_redirect(hop->answer->status)) return size * count;
-    hop->status = hop->request->body(hop->request->context, hop->answer, data, size * count);
+    bool wanted = hop->answer->status == 200 || hop->answer->status == 206;
+    hop->status = wanted ? hop->request->body(hop->request->context, hop->answer, data, size * count)
+                         : skip_page(hop, size * count);
     return hop->status == TERN_OK ? size * count : 0;
 }
 

@@ -8,6 +8,7 @@
 enum {
     HTTP_MAX_REDIRECTS = 10,
     HTTP_MAX_HEADER_BYTES = 64 << 10, // of one answer
+    HTTP_MAX_PAGE_BYTES = 1 << 20,    // of an answer's body that nobody wants: a redirect's or a refusal's
     HTTP_VALUE_BYTES = 256,           // of a header that is kept; longer ones count as absent
 };
 
@@ -38,7 +39,7 @@ struct http_request {
     const char *if_range;     // an ETag; NULL or "": none
     long timeout;             // seconds in which less than a kilobyte a second came, before giving up
 
-    // The body of an answer that is no redirect, piece by piece; what it returns but TERN_OK ends the request.
+    // The body of an answer with status 200 or 206, piece by piece; what it returns but TERN_OK ends the request.
     tern_status (*body)(void *context, const struct http_answer *answer, const void *data, size_t length);
     void *context; // of `body`
     // Called at least once a second; false: give up. May be NULL.
@@ -52,8 +53,8 @@ tern_status http_open(struct http_client **out); // Errors: NO_MEMORY. Close wit
 void http_close(struct http_client *client);     // NULL is fine
 
 // TERN_OK: an answer came, whatever its status, and its body was taken whole. Errors: IO (the network; see
-// `transient`), INVALID (a redirect to where tern does not follow), LIMIT (too many redirects, headers too long),
-// CANCELLED (by tick), and what `body` returned.
+// `transient`), INVALID (a redirect to where tern does not follow), LIMIT (too many redirects, headers or an unwanted
+// body too long), CANCELLED (by tick), and what `body` returned.
 tern_status http_get(struct http_client *client, const struct http_request *request, struct http_answer *answer);
 
 // Gathers a small body: appends to `out`, whose limit bounds it; the request's `body` is not used. The same errors.

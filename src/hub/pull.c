@@ -152,7 +152,6 @@ static tern_status begin_body(struct download *d, const struct http_answer *answ
 static tern_status take_body(void *context, const struct http_answer *answer, const void *data, size_t length)
 {
     struct download *d = context;
-    if (answer->status != 200 && answer->status != 206) return TERN_OK; // the page of an error
     if (!d->begun) TRY(begin_body(d, answer));
     if (d->now.size != HTTP_UNKNOWN && length > d->now.size - d->part.length)
         return status_fail(TERN_IO, "%s: more bytes come than the server said", d->source->url);

@@ -314,6 +314,11 @@ class Hub(unittest.TestCase):
         _, path = self.tell("huge", model(1), headers=[("X-Noise", "n" * 30000)] * 4)
         self.assert_failed(self.pull("huge"), path, "64 KiB of headers")
 
+    def test_endless_pages(self):
+        for status, headers in ((404, ()), (302, [("Location", "/behind/endless")])):
+            _, path = self.tell("endless", model(1), statuses=[(status, headers)], endless=True)
+            self.assert_failed(self.pull("endless"), path, f"status {status} and more than 1024 KiB of text")
+
     # ---- Redirects and the token ----------------------------------------------------------------------------------
 
     def test_redirect_same_host(self):

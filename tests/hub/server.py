@@ -23,6 +23,7 @@ class Story:
         self.stall_after = []      # bytes after which answers stop without an end, one an answer
         self.pace = 0              # seconds between pieces of 64 KiB
         self.statuses = []         # refusals before the file comes: (status, headers)
+        self.endless = False       # their pages have no end
         self.redirect = None       # address; the file itself is behind it
         self.length = None         # what Content-Length claims
         self.linked_size = None    # what X-Linked-Size claims; None: nothing, True: the truth
@@ -54,7 +55,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/api/models/"):
             return self.send_tree(story)
         if story.statuses:
-            return self.refuse(*story.statuses.pop(0))
+            return (self.refuse_endlessly if story.endless else self.refuse)(*story.statuses.pop(0))
         if story.redirect and "/behind/" not in self.path:
             return self.send_elsewhere(story)
         self.send_file(story)
@@ -67,6 +68,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def refuse_endlessly(self, status, headers=()):
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+        while not self.server.stop.is_set():
+            self.wfile.write(b"no, " * 10000)
 
     def send_tree(self, story):
         if story.tree is None:
