@@ -241,9 +241,9 @@ static tern_status attempt_repeatedly(struct download *d)
         tern_status status = attempt(d);
         if (status == TERN_OK || !d->again) return status;
         if (d->part.length > before && d->part.length - before >= GOOD_PROGRESS) failures = 0;
+        if (d->restart) TRY(begin_anew(d)); // also for the next run, should this one give up
         if (failures++ >= d->options->retries) return status;
         TRY(pause_before_retry(d, failures));
-        if (d->restart) TRY(begin_anew(d));
     }
 }
 

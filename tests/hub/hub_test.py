@@ -192,6 +192,22 @@ class Hub(unittest.TestCase):
         self.assert_pulled(result, path, new)
         self.assertIn("the file changed on the server", result[2])
 
+    def test_changes_without_etag_and_no_retries(self):
+        old, new = model(2, 1), model(2, 2)
+        story, path = self.tell("stuck", old, break_after=[MIB], etag="")
+        self.assert_failed(self.pull("stuck", "--retries", "0"), path)
+        story.__dict__.update(Story(new, etag="").__dict__)
+        self.assert_failed(self.pull("stuck", "--retries", "0"), path, "the file changed on the server")
+        self.assert_pulled(self.pull("stuck", "--retries", "0"), path, new)
+
+    def test_shrinks_and_no_retries(self):
+        old, new = model(2, 1), model(1, 2)
+        story, path = self.tell("shrunk", old, break_after=[MIB + 1], etag="")
+        self.assert_failed(self.pull("shrunk", "--retries", "0"), path)
+        story.__dict__.update(Story(new, etag="").__dict__)
+        self.assert_failed(self.pull("shrunk", "--retries", "0"), path, "the file changed on the server")
+        self.assert_pulled(self.pull("shrunk", "--retries", "0"), path, new)
+
     def test_nothing_to_hold_on_to(self):
         old, new = model(2, 1), model(2, 2)
         story, path = self.tell("loose", old, break_after=[MIB], etag="", state_sha256=False, tree=[])
