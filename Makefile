@@ -5,7 +5,7 @@
 #   make run MODEL=file.gguf      the same with another model
 #   make test                     build and run all tests
 #   make                          only build, into build/release/
-#   make install PREFIX=/usr/local
+#   make && sudo make install     into PREFIX=/usr/local
 #   make format                   clang-format on all C files
 #   make clean                    remove build/
 
@@ -38,9 +38,10 @@ run:
 test:
 	@scripts/test
 
+# What root builds in a user's folder the user's next make cannot replace, so root builds only where nothing is.
 install:
-	@scripts/install-dependencies build
-	@scripts/build release
+	@if [ "$$(id -u)" -ne 0 ] || [ ! -x build/release/tern ]; then \
+		scripts/install-dependencies build && scripts/build release; fi
 	cmake --install build/release --prefix "$(PREFIX)"
 
 format:
