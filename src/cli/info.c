@@ -113,8 +113,8 @@ static tern_status check_runs(struct facts *facts, int32_t context, tern_kv_type
     if (context == 0) context = facts->config.context;
     struct memory_plan_options options = {
         .kv_type = kv_type, .context = context, .weights.unread = true, .memory = memory};
-    options.weights.dense_tiles =
-        device_prefers_dense(getenv("TERN_CPU")) || memory_plan_needs_dense(facts->file, &facts->config, options);
+    options.weights.dense_tiles = device_prefers_dense(&(struct device_options){.kernels = getenv("TERN_CPU")}) ||
+                                  memory_plan_needs_dense(facts->file, &facts->config, options);
     TRY(memory_plan_make(facts->file, &facts->config, &options, &facts->plan));
     return read_tokenizer(facts);
 }

@@ -85,18 +85,18 @@ static void tell(const char *name, const struct memory_plan *plan, bool rough, b
 static void choose_tiles(const char *name, const struct gguf_file *file, const struct config *config,
                          const struct machine_memory *memory, struct memory_choice *choice)
 {
+    const struct device_options device = {.kernels = getenv("TERN_CPU"), .f32_activations = choice->f32_activations};
+    if (choice->tiles != TERN_TILES_AUTO) return;
+    choice->tiles = TERN_TILES_DENSE;
+    if (device_prefers_dense(&device)) return;
     int32_t least = choice->context;
     if (least == 0) least = config->context < SHORTEST_CONTEXT ? config->context : SHORTEST_CONTEXT;
     struct memory_plan_options options = {.kv_type = choice->kv_type, .context = least, .memory = *memory};
-    if (choice->tiles != TERN_TILES_AUTO) return;
-    if (!choice->f32_activations && device_prefers_dense(getenv("TERN_CPU"))) {
-        choice->tiles = TERN_TILES_DENSE;
-        return;
-    }
-    choice->tiles = memory_plan_needs_dense(file, config, options) ? TERN_TILES_DENSE : TERN_TILES_LOOSE;
-    if (choice->tiles == TERN_TILES_DENSE)
+    if (memory_plan_needs_dense(file, config, options))
         fprintf(stderr, "tern: %s takes dense tiles (1.75 bits for a ternary weight): others find no room in memory\n",
                 name);
+    else
+        choice->tiles = TERN_TILES_LOOSE;
 }
 
 static int check(const char *name, const struct gguf_file *file, bool quiet, struct memory_choice *choice)

@@ -142,7 +142,7 @@ static void gather(struct size_report *r, const struct gguf_file *file, const st
     *r = (struct size_report){.file = file, .kv_type = (tern_kv_type)o->kv_type, .memory = machine_memory("")};
     r->has_config = config_read(file, &r->config) == TERN_OK;
     if (r->has_config) r->context = o->context > 0 ? o->context : r->config.context;
-    const bool dense = device_prefers_dense(getenv("TERN_CPU"));
+    const bool dense = device_prefers_dense(&(struct device_options){.kernels = getenv("TERN_CPU")});
     r->as_is = sizes_as_is(file->tensors, file->n_tensors, dense);
     for (int i = 0; i < N_TYPES; i++)
         r->of_type[i] = sizes_of_type(file->tensors, file->n_tensors, types[i], dense);

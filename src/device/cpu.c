@@ -101,10 +101,11 @@ const char *device_kernels(const struct device *device)
     return device->kernels->name;
 }
 
-bool device_prefers_dense(const char *name)
+bool device_prefers_dense(const struct device_options *options)
 {
     const struct cpu_features cpu = cpu_detect();
-    const struct kernels *kernels = kernel_select(&cpu, name);
+    const struct kernels *kernels = kernel_select(&cpu, options->kernels);
+    if (options->f32_activations) return false; // no kernel multiplies floats by them as they are
     return kernels != NULL && kernels->takes_packed != NULL && kernels->takes_packed();
 }
 

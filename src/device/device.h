@@ -22,9 +22,9 @@ void device_close(struct device *device);
 int device_threads(const struct device *device);
 const char *device_kernels(const struct device *device);
 bool device_dense_tiles(const struct device *device); // as opened
-// Whether a device with these kernels (as device_options) would be as fast with dense tiles, so that they are the
-// better ones. False for unknown kernels.
-bool device_prefers_dense(const char *kernels);
+// Whether a device opened with these options would be as fast with dense tiles, which then are the better ones. False
+// for unknown kernels.
+bool device_prefers_dense(const struct device_options *options);
 
 // Streaming read bandwidth of this machine with the device's threads, bytes a second: the median of `repeats` passes
 // over `bytes` of memory made for it.

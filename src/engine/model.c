@@ -70,12 +70,11 @@ static tern_status open_chat_template(tern_model *model)
 }
 
 // Keys and values come later: callers that know how many ask for the tiles that leave them room.
-static bool wants_dense_tiles(const tern_model *model, const char *kernels, const tern_model_options *o)
+static bool wants_dense_tiles(const tern_model *model, tern_tiles tiles, const struct device_options *device)
 {
-    struct memory_plan_options options = {.memory = machine_memory("")};
-    if (o->tiles != TERN_TILES_AUTO) return o->tiles == TERN_TILES_DENSE;
-    if (!o->f32_activations && device_prefers_dense(kernels))
-        return true; // no kernel multiplies floats by them as fast
+    if (tiles != TERN_TILES_AUTO) return tiles == TERN_TILES_DENSE;
+    if (device_prefers_dense(device)) return true;
+    const struct memory_plan_options options = {.memory = machine_memory("")};
     return memory_plan_needs_dense(model->file, &model->config, options);
 }
 
@@ -91,13 +90,12 @@ static tern_status open_parts(tern_model *model, const char *path, const tern_mo
                            (int)tokenizer_vocabulary(model->tokenizer), (int)model->config.n_vocabulary);
     TRY(open_chat_template(model));
 
-    const char *kernels = getenv("TERN_CPU");
     struct device_options device_options = {
         .threads = options->threads,
-        .kernels = kernels,
+        .kernels = getenv("TERN_CPU"),
         .f32_activations = options->f32_activations,
-        .dense_tiles = wants_dense_tiles(model, kernels, options),
     };
+    device_options.dense_tiles = wants_dense_tiles(model, options->tiles, &device_options);
     model->f32_activations = options->f32_activations;
     TRY(device_open(&device_options, &model->device));
     TRY(weights_load(model->file, &model->config, model->device, options->progress, options->progress_context,

@@ -66,21 +66,27 @@ static void a_code_3_is_seen_by_who_looks(void **state)
     assert_int_equal(measured(DTYPE_PQ2_0, codes, (struct device_measure){.unread = true}), loose);
 }
 
+static bool prefers_dense(const char *kernels, bool f32_activations)
+{
+    return device_prefers_dense(&(struct device_options){.kernels = kernels, .f32_activations = f32_activations});
+}
+
 static void kernels_that_take_them_as_they_are_prefer_them(void **state)
 {
     (void)state;
-    assert_false(device_prefers_dense("reference"));
-    assert_false(device_prefers_dense("no such kernels"));
+    assert_false(prefers_dense("reference", false));
+    assert_false(prefers_dense("no such kernels", false));
+    assert_false(prefers_dense(NULL, true)); // floats are multiplied by loose ones
 #ifdef __x86_64__
     struct device *device;
-    assert_false(device_prefers_dense("avx2"));
-    assert_false(device_prefers_dense("avxvnni"));
+    assert_false(prefers_dense("avx2", false));
+    assert_false(prefers_dense("avxvnni", false));
     assert_int_equal(device_open(&(struct device_options){.threads = 1}, &device), TERN_OK);
     bool avx512 = strcmp(device_kernels(device), "avx512") == 0;
     device_close(device);
-    assert_int_equal(device_prefers_dense(NULL), avx512 && __builtin_cpu_supports("avx512vbmi"));
+    assert_int_equal(prefers_dense(NULL, false), avx512 && __builtin_cpu_supports("avx512vbmi"));
 #else
-    assert_false(device_prefers_dense(NULL));
+    assert_false(prefers_dense(NULL, false));
 #endif
 }
 
