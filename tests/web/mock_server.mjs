@@ -228,7 +228,7 @@ export async function startMockServer({
     visits.set(said, visit);
     const answer = ANSWERS[said.split(/\s/)[0]]?.(said, visit) ?? {
       text: `You said: ${said.slice(0, 200)}`,
-      pause: 5,
+      pause: 30, // so that the page sees pieces, and can tell their speed
     };
     if (answer.refuse) sendRefusal(response, answer.refuse);
     else await stream(response, answer, piecesOf(JSON.stringify(body.messages)).length);

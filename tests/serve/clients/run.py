@@ -22,6 +22,7 @@ import time
 import unittest
 import urllib.error
 import urllib.request
+from xml.etree import ElementTree
 
 HERE = pathlib.Path(__file__).resolve().parent
 KEY = "a-key-for-tests"
@@ -51,28 +52,39 @@ def chosen(path, only):
     return not only or any(word in path.name for word in only)
 
 
-class Count:
+class Report:
     """Of tests, whoever ran them."""
 
     def __init__(self):
-        self.ran = self.failed = 0
+        self.ran = 0
+        self.failures = {}  # what failed: the last line of why
+
+    def fail(self, name, why):
+        self.failures.setdefault(name, why.strip().splitlines()[-1] if why.strip() else "")
 
     def write(self, path):
-        path.write_text(f'<testsuite name="clients" tests="{self.ran}" failures="{self.failed}"/>\n', encoding="utf-8")
+        suite = ElementTree.Element("testsuite", name="clients", tests=str(self.ran), failures=str(len(self.failures)))
+        for name, why in self.failures.items():
+            case = ElementTree.SubElement(suite, "testcase", name=name)
+            ElementTree.SubElement(case, "failure", message=why)
+        tree = ElementTree.ElementTree(suite)
+        ElementTree.indent(tree)
+        tree.write(path, encoding="unicode")
 
 
-def run_python(only, count):
+def run_python(only, report):
     suite = unittest.TestSuite()
     sys.path.insert(0, str(HERE))
     for path in sorted(HERE.glob("test_*.py")):
         if chosen(path, only):
             suite.addTests(unittest.defaultTestLoader.loadTestsFromName(path.stem))
     result = unittest.TextTestRunner(verbosity=2).run(suite)
-    count.ran += result.testsRun
-    count.failed += len({test.id() for test, _ in [*result.errors, *result.failures]})
+    report.ran += result.testsRun
+    for test, why in [*result.errors, *result.failures]:
+        report.fail(test.id(), why)
 
 
-def run_node(only, modules, count):
+def run_node(only, modules, report):
     files = [path for path in sorted(HERE.glob("*.test.mjs")) if chosen(path, only)]
     if not files:
         return
@@ -80,13 +92,17 @@ def run_node(only, modules, count):
     for path in files:
         shutil.copy(path, modules)
     names = [str(modules / path.name) for path in files]
-    done = subprocess.run(["node", "--test", "--test-reporter=spec", *names], stdout=subprocess.PIPE, text=True, check=False)
-    print(done.stdout)
-    numbers = dict(re.findall(r"^\S+ (tests|fail|cancelled) (\d+)$", done.stdout, re.MULTILINE))
-    count.ran += int(numbers.get("tests", 1))
-    count.failed += int(numbers.get("fail", 0)) + int(numbers.get("cancelled", 0))
-    if done.returncode != 0 and count.failed == 0:
-        count.failed += 1
+    junit = modules / "report.xml"
+    junit.unlink(missing_ok=True)
+    done = subprocess.run(["node", "--test", "--test-reporter=spec", "--test-reporter-destination=stdout",
+                           "--test-reporter=junit", f"--test-reporter-destination={junit}", *names], check=False)
+    cases = list(ElementTree.parse(junit).iter("testcase")) if junit.exists() else []
+    report.ran += len(cases)
+    failed = [case for case in cases if case.find("failure") is not None]
+    for case in failed:
+        report.fail(case.get("name"), case.find("failure").get("message", ""))
+    if done.returncode != 0 and not failed:
+        report.fail("node --test", f"exit code {done.returncode}")
 
 
 def main():
@@ -96,10 +112,10 @@ def main():
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--node-modules", type=pathlib.Path, help="a folder in which npm ci was run; without: no Node")
     parser.add_argument("--option", action="append", default=[], help="a further option of the server")
-    parser.add_argument("--report", type=pathlib.Path, help="write the numbers of tests here, as JUnit does")
+    parser.add_argument("--report", type=pathlib.Path, help="write the number of tests and what failed here, as JUnit does")
     options = parser.parse_args()
 
-    count = Count()
+    report = Report()
     url = f"http://127.0.0.1:{free_port()}"
     command = [options.tern, "serve", options.model, "--port", url.rsplit(":", 1)[1], "--api-key", KEY,
                "-c", "4096", *options.option]
@@ -107,18 +123,20 @@ def main():
     with tempfile.TemporaryFile("w+") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:
             wait_until_ready(url, server)
-            run_python(options.only, count)
+            run_python(options.only, report)
             if options.node_modules:
-                run_node(options.only, options.node_modules, count)
+                run_node(options.only, options.node_modules, report)
         finally:
             server.terminate()
         code = server.wait(60)
-        if count.failed or code != 0:
+        if code != 0:
+            report.fail("tern serve", f"ended with exit code {code}")
+        if report.failures:
             log.seek(0)
             print("".join(log.readlines()[-100:]), f"the server ended with exit code {code}", sep="")
     if options.report:
-        count.write(options.report)
-    return count.failed == 0 and code == 0
+        report.write(options.report)
+    return not report.failures
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ describe('a chat', () => {
     await chat.page.getByText('word3').waitFor();
     const early = await chat.lastAnswer();
     await chat.page.getByText('word40').waitFor();
-    expect(early.length).toBeLessThan((await chat.lastAnswer()).length);
+    await expect.poll(async () => (await chat.lastAnswer()).length).toBeGreaterThan(early.length);
     await chat.button('Stop').click();
     await chat.ask('Hello there');
-    expect(await chat.lastAnswer()).toBe('You said: Hello there');
-    expect(await chat.answers.last().locator('.numbers').innerText()).toMatch(/^4 tokens · \d+ tokens\/s/);
-    expect(await chat.page.locator('.meter').innerText()).toMatch(/of 8,192 tokens/);
+    await expect.poll(() => chat.lastAnswer()).toBe('You said: Hello there');
+    const numbers = chat.answers.last().locator('.numbers');
+    await expect.poll(() => numbers.innerText()).toMatch(/^4 tokens · \d+ tokens\/s/);
+    await expect.poll(() => chat.page.locator('.meter').innerText()).toMatch(/of 8,192 tokens/);
   });
 
   it('stops, by button and by Escape, and goes on', async () => {
@@ -43,14 +44,14 @@ describe('a chat', () => {
     expect(await chat.ask(question)).toBe('This is answer 1.');
     await chat.button('Answer again').click();
     await chat.page.getByText('This is answer 2.').waitFor();
-    expect(await chat.answers.locator('.branches').innerText()).toBe('2 / 2');
+    await expect.poll(() => chat.answers.locator('.branches').innerText()).toBe('2 / 2');
     await chat.button('Previous version').click();
-    expect(await chat.lastAnswer()).toBe('This is answer 1.');
+    await expect.poll(() => chat.lastAnswer()).toBe('This is answer 1.');
     await chat.ask('and on');
     await chat.button('Next version').first().click();
-    expect(await chat.questions.count()).toBe(1);
+    await expect.poll(() => chat.questions.count()).toBe(1);
     await chat.button('Previous version').click();
-    expect(await chat.questions.count()).toBe(2);
+    await expect.poll(() => chat.questions.count()).toBe(2);
   });
 
   it('edits what was said, as another branch', async () => {
@@ -63,9 +64,9 @@ describe('a chat', () => {
     await editor.fill('Third');
     await editor.press('Enter');
     await chat.page.getByText('You said: Third').waitFor();
-    expect(await chat.questions.last().locator('.branches').innerText()).toBe('2 / 2');
+    await expect.poll(() => chat.questions.last().locator('.branches').innerText()).toBe('2 / 2');
     await chat.button('Previous version').click();
-    expect(await chat.lastAnswer()).toBe('You said: Second');
+    await expect.poll(() => chat.lastAnswer()).toBe('You said: Second');
   });
 
   it('folds thoughts, with their time', async () => {
@@ -73,12 +74,12 @@ describe('a chat', () => {
     for (const question of ['think about it', 'inline thoughts']) {
       await chat.ask(question);
       const thinking = chat.answers.last().locator('.thinking');
-      expect(await thinking.locator('summary').innerText()).toMatch(/^Thought for [\d.]+ m?s$/);
+      await expect.poll(() => thinking.locator('summary').innerText()).toMatch(/^Thought for [\d.]+ m?s$/);
       expect(await thinking.locator('.thoughts').isVisible()).toBe(false);
       await thinking.locator('summary').click();
-      expect(await thinking.locator('.thoughts').innerText()).toMatch(/look again|Well, well/);
+      await expect.poll(() => thinking.locator('.thoughts').innerText()).toMatch(/look again|Well, well/);
     }
-    expect(await chat.lastAnswer()).toBe('Indeed.');
+    await expect.poll(() => chat.lastAnswer()).toBe('Indeed.');
     expect(JSON.stringify(theServer().requests.at(-1))).not.toContain('First I look');
   });
 
@@ -87,13 +88,14 @@ describe('a chat', () => {
     await chat.ask('markdown');
     const answer = chat.answers.last();
     await answer.locator('.katex-html').first().waitFor();
-    expect(await answer.locator('.katex').count()).toBe(6);
-    expect(await answer.locator('.hljs-keyword').count()).toBeGreaterThan(5);
+    await expect.poll(() => answer.locator('.katex').count()).toBe(6);
+    await expect.poll(() => answer.locator('.hljs-keyword').count()).toBeGreaterThan(5);
     expect(await answer.locator('td.center').count()).toBe(3);
     const root = answer.locator('.katex .vlist span[style]').first();
     expect(await root.evaluate((element: HTMLElement) => element.style.top)).toMatch(/em$/); // the policy allows it
     await chat.button('Copy code').click();
-    expect(await chat.page.evaluate(() => navigator.clipboard.readText())).toMatch(/^def insertion_sort/);
+    const copied = () => chat.page.evaluate(() => navigator.clipboard.readText());
+    await expect.poll(copied).toMatch(/^def insertion_sort/);
   });
 
   it('follows its end, until somebody scrolls up', async () => {
@@ -102,14 +104,33 @@ describe('a chat', () => {
       chat.page.locator('.thread').evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight);
     await chat.send('slow to follow');
     await chat.page.getByText('word90').waitFor();
-    expect(await fromEnd()).toBeLessThan(60);
+    await expect.poll(fromEnd).toBeLessThan(60);
     await chat.page.locator('.thread').hover();
     await chat.page.mouse.wheel(0, -20);
     await chat.page.getByText('word180').waitFor();
-    expect(await fromEnd()).toBeGreaterThan(60);
+    await expect.poll(fromEnd).toBeGreaterThan(60);
     await chat.button('To the end').click();
-    expect(await fromEnd()).toBeLessThan(60);
+    await expect.poll(fromEnd).toBeLessThan(60);
     await chat.button('Stop').click();
+  });
+
+  it('follows its end however much comes before the browser tells of the last scrolling', async () => {
+    const chat = await openChat({ viewport: { width: 800, height: 300 } });
+    await chat.ask('Hello');
+    const thread = chat.page.locator('.thread');
+    await thread.evaluate((box) => {
+      const grow = (pixels: number) => {
+        const more = document.createElement('div');
+        more.style.height = `${pixels}px`;
+        box.firstElementChild?.append(more);
+      };
+      grow(500);
+      box.scrollTop = box.scrollHeight;
+      grow(500);
+    });
+    await expect
+      .poll(() => thread.evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight))
+      .toBeLessThan(60);
   });
 
   it('leaves alone what is on the screen while more comes, and at the end', async () => {
@@ -141,9 +162,9 @@ describe('conversations', () => {
     await chat.answered();
     await chat.page.reload();
     await chat.page.getByText('This is answer 2.').waitFor();
-    expect(await chat.answers.locator('.branches').innerText()).toBe('2 / 2');
+    await expect.poll(() => chat.answers.locator('.branches').innerText()).toBe('2 / 2');
     await chat.button('New chat').click();
-    expect(await chat.questions.count()).toBe(0);
+    await expect.poll(() => chat.questions.count()).toBe(0);
     await chat.page.goBack();
     await chat.page.getByText('This is answer 2.').waitFor();
   });
@@ -154,7 +175,7 @@ describe('conversations', () => {
     await chat.page.getByText('word90').waitFor();
     await chat.page.reload();
     await chat.page.locator('.failed').getByText('The connection broke off').waitFor();
-    expect(await chat.lastAnswer()).toContain('word1 word2');
+    await expect.poll(() => chat.lastAnswer()).toContain('word1 word2');
     await chat.button('Continue').waitFor();
   });
 
@@ -170,13 +191,13 @@ describe('conversations', () => {
     await chat.page.keyboard.press('Enter');
     await list.getByRole('button', { name: 'Fruit', exact: true }).waitFor();
     await chat.page.getByRole('searchbox').fill('said: apples');
-    expect(await list.locator('.item').count()).toBe(1);
+    await expect.poll(() => list.locator('.item').count()).toBe(1);
     await chat.page.getByRole('searchbox').fill('');
     await list.locator('.item', { hasText: 'Fruit' }).hover();
     await chat.page.getByRole('button', { name: 'Delete Fruit' }).click();
-    expect(await list.locator('.item').count()).toBe(1);
+    await expect.poll(() => list.locator('.item').count()).toBe(1);
     await chat.button('Undo').click();
-    expect(await list.locator('.item').count()).toBe(2);
+    await expect.poll(() => list.locator('.item').count()).toBe(2);
   });
 
   it('stop answering when they are deleted, and come back with what had come', async () => {
@@ -189,7 +210,7 @@ describe('conversations', () => {
     await ended;
     await chat.button('Undo').click();
     await chat.page.locator('.item-title').click();
-    expect(await chat.lastAnswer()).toMatch(/^word1 word2 /);
+    await expect.poll(() => chat.lastAnswer()).toMatch(/^word1 word2 /);
     await chat.button('Continue').waitFor();
   });
 
@@ -229,7 +250,7 @@ describe('conversations', () => {
     await other.page.getByText('One conversation came in.').waitFor();
     await other.button('Close').click();
     await other.page.locator('.item-title').click();
-    expect(await other.lastAnswer()).toBe('You said: To be exported');
+    await expect.poll(() => other.lastAnswer()).toBe('You said: To be exported');
   });
 
   it('appear in another tab', async () => {
@@ -262,7 +283,7 @@ describe('conversations', () => {
     await tab.keyboard.press('Enter');
     await new Chat(tab).ask('Heard of');
     await chat.button('Heard of').waitFor();
-    expect(await chat.questions.count()).toBe(2);
+    await expect.poll(() => chat.questions.count()).toBe(2);
   });
 
   it('go on answering out of sight', async () => {

@@ -12,11 +12,11 @@ describe('a connection', () => {
       .locator('.failed')
       .getByText('The connection broke off before the answer was complete.')
       .waitFor();
-    expect(await chat.lastAnswer()).toBe('It was a dark and');
+    await expect.poll(() => chat.lastAnswer()).toBe('It was a dark and');
     await chat.button('Continue').click();
     await chat.page.getByText('It rained.').waitFor();
     expect(await chat.answered()).toBe('It was a dark and night. It rained.');
-    expect(await chat.page.locator('.failed').count()).toBe(0);
+    await expect.poll(() => chat.page.locator('.failed').count()).toBe(0);
   });
 
   it('to a server that is gone is tried again', async () => {
@@ -32,7 +32,7 @@ describe('a connection', () => {
     const second = await startMockServer({ port: first.port });
     await chat.answers.getByRole('button', { name: 'Try again' }).click();
     await chat.page.getByText('You said: Anybody?').waitFor();
-    expect(await chat.answers.count()).toBe(2);
+    await expect.poll(() => chat.answers.count()).toBe(2);
     await chat.page.locator('.banner').waitFor({ state: 'detached' });
     await second.close();
   });

@@ -16,17 +16,22 @@ const AT_END = 4; // whoever scrolls up is not to be pulled back
 
 function useFollowing(scroller: RefObject<HTMLElement | null>, conversationId: string) {
   const atEnd = useSignal(true);
+  const lastTop = useRef(0);
   const toEnd = () => {
     atEnd.value = true;
-    if (scroller.current) scroller.current.scrollTop = scroller.current.scrollHeight;
+    const box = scroller.current;
+    if (!box) return;
+    box.scrollTop = box.scrollHeight;
+    lastTop.current = box.scrollTop;
   };
-  const lastTop = useRef(0);
+  // More may have come since the scrolling that is told of: only going up leaves the end.
   const onScroll = () => {
     const box = scroller.current;
     if (!box) return;
     const goesUp = box.scrollTop < lastTop.current;
     lastTop.current = box.scrollTop;
-    atEnd.value = box.scrollHeight - box.scrollTop - box.clientHeight < (goesUp ? AT_END : NEAR_END);
+    const left = box.scrollHeight - box.scrollTop - box.clientHeight;
+    atEnd.value = goesUp ? left < AT_END : atEnd.value || left < NEAR_END;
   };
   useLayoutEffect(() => {
     const box = scroller.current;
