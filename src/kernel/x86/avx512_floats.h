@@ -10,9 +10,10 @@
 #include "kernel/x86/k_scales.h"
 
 enum {
-    FLOAT_ROWS = 8,     // that go together
-    FLOAT_TOKENS = 3,   // whose lanes with all those rows stay in registers: 24 of the 32
-    PIECE_COLUMNS = 512 // a multiple of every type's block
+    FLOAT_ROWS = 8,                    // that go together
+    FLOAT_TOKENS = 3,                  // whose lanes with all those rows stay in registers: 24 of the 32
+    PIECE_COLUMNS = 512,               // a multiple of every type's block
+    PIECE_STRIDE = PIECE_COLUMNS + 16, // rows of a piece begin in different sets of the first level of cache
 };
 
 // ---- Weights as floats
@@ -121,12 +122,12 @@ static void unpack_piece(const struct matrix *w, int64_t row, int64_t column, in
 
 struct float_rows {
     __m512 *lanes; // [n_tokens][FLOAT_ROWS]
-    float *piece;  // [FLOAT_ROWS][PIECE_COLUMNS]
+    float *piece;  // [FLOAT_ROWS][PIECE_STRIDE]
 };
 
 static int64_t floats_scratch_bytes(int64_t n_tokens)
 {
-    return (n_tokens * 16 + PIECE_COLUMNS) * FLOAT_ROWS * (int64_t)sizeof(float);
+    return (n_tokens * 16 + PIECE_STRIDE) * FLOAT_ROWS * (int64_t)sizeof(float);
 }
 
 // A load that a compiler does not repeat as operand of each product: loads would be what the loop is short of.
@@ -150,7 +151,7 @@ SPECIALISE void multiply_columns(const float *piece, const float *x, int64_t str
     UNROLL()
     for (int k = 0; k < n * FLOAT_ROWS; k++) {
         const int r = k / n, t = k % n;
-        if (t == 0) weights = load_once(piece + r * PIECE_COLUMNS);
+        if (t == 0) weights = load_once(piece + r * PIECE_STRIDE);
         lanes[t * FLOAT_ROWS + r] = _mm512_mask3_fmadd_ps(weights, v[t], lanes[t * FLOAT_ROWS + r], mask);
     }
 }
@@ -182,6 +183,27 @@ static void multiply_piece_tokens(const struct float_rows *rows, int64_t n_colum
         multiply_piece(rows->piece, n_columns, x + t * stride, stride, 1, rows->lanes + t * FLOAT_ROWS);
 }
 
+// tree16 of each of eight rows: every level adds the upper half of what is left of a row to the lower, and leaves room
+// for as much of another row.
+SPECIALISE __m256 eight_trees(const __m512 rows[FLOAT_ROWS])
+{
+    __m512 two[4], four[2]; // rows side by side: 8 lanes of each, then 4
+    UNROLL()
+    for (int i = 0; i < 4; i++)
+        two[i] = _mm512_add_ps(_mm512_shuffle_f32x4(rows[2 * i], rows[2 * i + 1], 0x44),
+                               _mm512_shuffle_f32x4(rows[2 * i], rows[2 * i + 1], 0xee));
+    UNROLL()
+    for (int i = 0; i < 2; i++)
+        four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(two[2 * i], two[2 * i + 1], 0x88),
+                                _mm512_shuffle_f32x4(two[2 * i], two[2 * i + 1], 0xdd));
+    // In each quarter two lanes of a row of the first four, then two of one of the last; then one of each.
+    const __m512 eight =
+        _mm512_add_ps(_mm512_shuffle_ps(four[0], four[1], 0x44), _mm512_shuffle_ps(four[0], four[1], 0xee));
+    const __m512 sums = _mm512_add_ps(eight, _mm512_movehdup_ps(eight));
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
+    return _mm512_castps512_ps256(_mm512_permutexvar_ps(order, sums));
+}
+
 // Asks for columns [column, column + n) of FLOAT_ROWS rows: those to come next in the first level of cache, those of
 // the next rows in the second.
 SPECIALISE void prefetch_pieces(const struct matrix *w, int64_t row, int64_t column, int64_t n, bool soon)
@@ -209,14 +231,16 @@ static void multiply_rows(const struct multiply *job, const struct float_rows *r
         const int64_t n_columns = min_i64(PIECE_COLUMNS, w->columns - c);
         prefetch_pieces(w, row + FLOAT_ROWS, c, n_columns, false);
         for (int64_t r = 0; r < FLOAT_ROWS; r++)
-            unpack_piece(w, min_i64(row + r, w->rows - 1), c, n_columns, rows->piece + r * PIECE_COLUMNS);
+            unpack_piece(w, min_i64(row + r, w->rows - 1), c, n_columns, rows->piece + r * PIECE_STRIDE);
         prefetch_pieces(w, row, c + PIECE_COLUMNS, PIECE_COLUMNS, true);
         multiply_piece_tokens(rows, n_columns, x + c, w->columns, n);
     }
-    for (int64_t t = 0; t < n; t++)
-        for (int64_t r = 0; r < min_i64(FLOAT_ROWS, w->rows - row); r++)
-            job->out[(token + t) * job->out_stride + row + r] =
-                vector_tree16(rows->lanes[t * FLOAT_ROWS + r]) * w->scale;
+    const __mmask8 there = (__mmask8)first_lanes(min_i64(FLOAT_ROWS, w->rows - row));
+    for (int64_t t = 0; t < n; t++) {
+        const __m256 sums = eight_trees(rows->lanes + t * FLOAT_ROWS);
+        _mm256_mask_storeu_ps(job->out + (token + t) * job->out_stride + row, there,
+                              _mm256_mul_ps(sums, _mm256_set1_ps(w->scale)));
+    }
 }
 
 // ---- Rows as they lie, for few tokens
