@@ -520,10 +520,21 @@ static int64_t few_tokens_span(const struct matmul_job *job)
     return 1 + FEW_TOKENS_SPAN / (w->kind == MATRIX_DENSE ? TILE_ROWS * w->row_bytes : w->tile_bytes);
 }
 
+// Tokens of a task where there are many: no more than suit any of the products.
+static int64_t many_tokens(const struct matmul_job *job)
+{
+    const struct kernels *kernels = job->kernels;
+    int64_t span = INT64_MAX;
+    for (int i = 0; i < job->n_products; i++)
+        span =
+            min_i64(span, job->multiply[i].w->kind == MATRIX_DENSE ? kernels->dense_token_tile : kernels->token_tile);
+    return span;
+}
+
 static void plan_spans(struct matmul_job *job, int threads)
 {
     job->few = job->n_tokens <= job->kernels->few_tokens;
-    job->token_span = job->few ? job->n_tokens : job->kernels->token_tile;
+    job->token_span = job->few ? job->n_tokens : many_tokens(job);
     job->token_spans = (job->n_tokens + job->token_span - 1) / job->token_span;
     job->tile_span = job->few ? few_tokens_span(job) : many_tokens_span(job, threads);
     job->tile_span = even(job->tile_span);

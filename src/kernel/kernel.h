@@ -89,9 +89,10 @@ struct kernels {
     // out = result * w->scale in all cases.
     void (*multiply)(const struct multiply *job, int64_t tile, int64_t tile_end, int64_t token, int64_t token_end,
                      void *scratch);
-    // Tokens that one call handles best once there are more than few_tokens. Such a call first makes sums of its
-    // tokens that all its tiles share: give it many tiles (32 and more).
-    int64_t token_tile;
+    // Tokens that one call handles best once there are more than few_tokens: of matrices in tiles, and of those that
+    // lie as in their file, whose rows it unpacks once for all its tokens. Such a call first makes sums of its tokens
+    // that all its tiles share: give it many tiles (32 and more).
+    int64_t token_tile, dense_token_tile;
     // Bytes of 64-byte-aligned scratch that such a call needs.
     int64_t (*scratch_bytes)(const struct matrix *w, int64_t n_tiles, int64_t n_tokens);
 

@@ -308,6 +308,7 @@ const struct kernels kernel_reference = {
     .few_tokens = 0,
     .multiply = reference_multiply,
     .token_tile = 1,
+    .dense_token_tile = 1,
     .scratch_bytes = reference_scratch_bytes,
     .rms_norm = reference_rms_norm,
     .add = reference_add,

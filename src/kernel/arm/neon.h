@@ -85,6 +85,7 @@ void neon_attend(const struct attention_block *block, void *scratch);
     .table_build = reference_table_build,       \
     .few_tokens = TOKEN_BLOCK,                  \
     .token_tile = 32,                           \
+    .dense_token_tile = 32,                     \
     .scratch_bytes = neon_scratch_bytes,        \
     .rms_norm = neon_rms_norm,                  \
     .add = neon_add,                            \

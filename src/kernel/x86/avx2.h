@@ -28,18 +28,19 @@ void avx2_attend(const struct attention_block *block, void *scratch);
 
 // What both tables have in common: all but the name and products.
 // clang-format off
-#define AVX2_COMMON                \
-    .quantise = avx2_quantise,     \
-    .read_ahead = avx2_read_ahead, \
-    .few_tokens = LOOKUP_TOKENS,   \
-    .token_tile = BATCH_LARGE,     \
-    .rms_norm = avx2_rms_norm,     \
-    .add = avx2_add,               \
-    .silu_gate = avx2_silu_gate,   \
-    .relu2_gate = avx2_relu2_gate, \
-    .rope = avx2_rope,             \
-    .to_half = avx2_to_half,       \
-    .attend = avx2_attend,         \
+#define AVX2_COMMON                  \
+    .quantise = avx2_quantise,       \
+    .read_ahead = avx2_read_ahead,   \
+    .few_tokens = LOOKUP_TOKENS,     \
+    .token_tile = BATCH_LARGE,       \
+    .dense_token_tile = BATCH_LARGE, \
+    .rms_norm = avx2_rms_norm,       \
+    .add = avx2_add,                 \
+    .silu_gate = avx2_silu_gate,     \
+    .relu2_gate = avx2_relu2_gate,   \
+    .rope = avx2_rope,               \
+    .to_half = avx2_to_half,         \
+    .attend = avx2_attend,           \
     .attention_scratch_bytes = 0
 // clang-format on
 

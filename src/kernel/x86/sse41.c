@@ -412,6 +412,7 @@ const struct kernels kernel_sse41 = {
     .few_tokens = FEW_TOKENS,
     .multiply = multiply,
     .token_tile = FEW_TOKENS,
+    .dense_token_tile = FEW_TOKENS,
     .scratch_bytes = scratch_bytes,
     .rms_norm = reference_rms_norm,
     .add = reference_add,
