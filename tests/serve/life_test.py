@@ -17,7 +17,7 @@ import threading
 import time
 import unittest
 
-from server import SLOW, Answer, Models, Server, read_all
+from server import ENDLESSLY, SLOW, Answer, Models, Server, read_all
 
 TERN = os.path.abspath(sys.argv.pop(1))
 SENTENCE = "I am a very tiny model \u2713."
@@ -42,7 +42,7 @@ class Stopping(unittest.TestCase):
             idle.request("GET", "/health")
             self.assertEqual(Answer(idle.getresponse()).status, 200)
             server.process.send_signal(signal.SIGTERM)
-            server.until(lambda: self.refused(server), 5)
+            server.until(lambda: self.refused(server))
             try:  # on a connection that was there before
                 idle.request("POST", "/tokenize", json.dumps({"content": "x"}))
                 self.assertEqual(Answer(idle.getresponse()).status, 503)
@@ -56,20 +56,18 @@ class Stopping(unittest.TestCase):
     def test_grace_has_an_end(self):
         for again in (False, True):
             with Server(TERN, Models.get(), "endless.gguf", "--grace", "60" if again else "1") as server:
-                stream = server.begin_stream(max_tokens=19000, temperature=0, logprobs=True, top_logprobs=20)
-                start = time.monotonic()
+                stream = server.begin_stream(max_tokens=ENDLESSLY, temperature=0, logprobs=True, top_logprobs=20)
                 server.process.send_signal(signal.SIGINT)
                 if again:
-                    server.until(lambda: self.refused(server), 5)
+                    server.until(lambda: self.refused(server))
                     server.process.send_signal(signal.SIGINT)
-                self.assertEqual(server.process.wait(20 * SLOW), 0)
-                self.assertLess(time.monotonic() - start, 8 * SLOW)
+                self.assertEqual(server.process.wait(40 * SLOW), 0)
                 read_all(stream)
 
     def test_waiting_requests(self):
         # What is in the queue when the server is made to stop is broken off, not forgotten.
         with Server(TERN, Models.get(), "endless.gguf", "--parallel", "1", "--grace", "0") as server:
-            streams = [server.begin_stream(max_tokens=19000, temperature=0) for _ in range(5)]
+            streams = [server.begin_stream(max_tokens=ENDLESSLY, temperature=0) for _ in range(5)]
             server.process.send_signal(signal.SIGTERM)
             self.assertEqual(server.process.wait(20 * SLOW), 0)
             for stream in streams:

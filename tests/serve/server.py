@@ -22,6 +22,7 @@ SLOW = float(os.environ.get("TERN_TEST_PATIENCE", "1"))  # sanitizers and busy m
 
 THOUGHTFUL = ["\n", "<think>", "Hm", ",", " well", "</think>", "Yes", ".", "<|im_end|>"]
 ENDLESS = ["\n", "la", " di", " da", "\n"]  # round and round
+ENDLESSLY = 190000  # of its tokens: more than any machine makes while a test looks
 PONDERING = ["\n", "Hm", " and", " yet", "\n"]  # would think for ever, but for what is put behind it
 THINKS = chain_model.CHATML + "{# thinking is closed by </think> #}"
 OPENED = THINKS.replace("'<|im_start|>assistant\n' }}", "'<|im_start|>assistant\n<think>\n' }}")
@@ -33,7 +34,7 @@ def write_models(folder):
     chain_model.write_model(at("split.gguf"), split_behind=1)
     chain_model.write_model(at("deep.gguf"), layers=5)
     chain_model.write_model(at("thoughtful.gguf"), chain=THOUGHTFUL, template=THINKS)
-    chain_model.write_model(at("endless.gguf"), chain=ENDLESS, context=20000)
+    chain_model.write_model(at("endless.gguf"), chain=ENDLESS, context=ENDLESSLY + 10000)
     chain_model.write_model(at("pondering.gguf"), chain=PONDERING, template=OPENED, context=4096)
     chain_model.write_model(at("raw.gguf"), template=None)
     chain_model.write_model(at("raising.gguf"), template="{{ raise_exception('only cats may ask') }}")

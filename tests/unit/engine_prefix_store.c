@@ -496,7 +496,9 @@ static void a_killed_process_leaves_whole_files(void **state)
     for (uint64_t i = 0; i < 10; i++) {
         pid_t child = fork();
         if (child == 0) write_until_killed(MODEL + i);
-        usleep(5000 + 1700 * (useconds_t)i);
+        for (struct stat info; stat(path_of(MODEL + i, hash_of(0, 0)), &info) != 0;)
+            usleep(100);
+        usleep(1700 * (useconds_t)i);
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
     }
