@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 import models
 
-TIMEOUT = 120
+TIMEOUT = 300  # a command that hangs; the slowest, under sanitizers on a busy machine, takes a minute
 
 
 @dataclass
