@@ -64,13 +64,13 @@ describe.skipIf(!TERN || !MODEL)('served by tern', () => {
     await chat.send('Write a very long story about a bird.');
     const story = chat.answers.nth(1).locator('.markdown');
     await expect
-      .poll(async () => ((await story.textContent()) ?? '').length, { timeout: 60_000 })
+      .poll(async () => ((await story.textContent()) ?? '').length, { timeout: 120_000 })
       .toBeGreaterThan(100);
     await chat.page.keyboard.press('Escape');
     const stopped = await chat.answered();
     await chat.button('Continue').click();
     await expect
-      .poll(async () => (await story.innerText()).length, { timeout: 60_000 })
+      .poll(async () => (await story.innerText()).length, { timeout: 120_000 })
       .toBeGreaterThan(stopped.length + 40);
     await chat.button('Stop').click();
     expect((await chat.answered()).startsWith(stopped.slice(0, -10))).toBe(true);
@@ -86,6 +86,6 @@ describe.skipIf(!TERN || !MODEL)('served by tern', () => {
   it('says in words what it does not take', async () => {
     const chat = await openChat({}, url);
     await chat.send('word '.repeat(3_000));
-    await chat.answers.getByText("no longer fits into the model's context").waitFor({ timeout: 60_000 });
+    await chat.answers.getByText("no longer fits into the model's context").waitFor({ timeout: 120_000 });
   }, 90_000);
 });
