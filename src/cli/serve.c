@@ -17,7 +17,7 @@
 #include <time.h>
 
 struct serve_options {
-    struct text_list models, aliases, keys;
+    struct text_list models, aliases, keys, proxies;
     const char *host, *unix_path, *certificate, *key, *key_file, *cors, *config;
     const char *kv_memory, *cache_dir, *cache_dir_size, *models_memory, *max_body;
     int port, context, parallel, queue, threads, kv_type, tiles, f32_activations;
@@ -49,6 +49,9 @@ static const struct option options_serve[] = {
     {OPTION_TEXTS, "--api-key", "KEY", AT(keys),
      .help = "ask clients for this key; may be given 64 times. Others can see a command line: prefer a file"},
     {OPTION_TEXT, "--api-key-file", "FILE", AT(key_file), .help = "keys, one a line"},
+    {OPTION_TEXTS, "--trust-proxy", "ADDRESS", AT(proxies),
+     .help = "an address (10.0.0.9), a network (10.0.0.0/8), or 'unix' for the Unix socket, whose X-Forwarded-For says "
+             "who asks: without keys clients take turns by their addresses; may be given 64 times"},
     {OPTION_TEXT, "--cors", "ORIGIN", AT(cors),
      .help = "let web pages of this origin (https://example.org; '*': any) use the server; default: only its own page"},
     {OPTION_HEADING, .help = "answers"},
@@ -155,6 +158,14 @@ static int take_keys(const struct serve_options *o, struct server_options *serve
         status = access_add_key(&server->keys, o->keys.items[i]);
     if (status == TERN_OK && o->key_file != NULL) status = access_add_file(&server->keys, o->key_file);
     return status == TERN_OK ? EXIT_OK : terminal_error(EXIT_FAILED, "%s", tern_last_error());
+}
+
+static int take_proxies(const struct serve_options *o, struct server_options *server)
+{
+    for (size_t i = 0; i < o->proxies.count; i++)
+        if (client_add_proxy(&server->http.proxies, o->proxies.items[i]) != TERN_OK)
+            return options_error(&command_serve, "--trust-proxy: %s", tern_last_error());
+    return EXIT_OK;
 }
 
 static void set_options(const struct serve_options *o, struct server_options *server)
@@ -387,6 +398,7 @@ static int with_options(const struct serve_options *o, const struct arguments *w
     set_options(o, &options);
     interrupt_install(INTERRUPT_ONCE); // of a download
     int code = take_sizes(o, &options);
+    if (code == EXIT_OK) code = take_proxies(o, &options);
     if (code == EXIT_OK) code = take_keys(o, &options);
     if (code == EXIT_OK) code = take_models(o, words, &options.models);
     if (code == EXIT_OK) code = look_at_first(&options.models);
@@ -415,6 +427,7 @@ static enum parse_result parse(int argc, char **argv, struct serve_options *o, s
     if (given.models.count > 0) o->models.count = 0;
     if (given.aliases.count > 0) o->aliases.count = 0;
     if (given.keys.count > 0) o->keys.count = 0;
+    if (given.proxies.count > 0) o->proxies.count = 0;
     parsed = options_parse(&command_serve, argc, argv, o, words);
     if (words->count > 0 && given.models.count == 0) o->models.count = 0;
     return parsed;

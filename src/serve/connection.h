@@ -41,6 +41,7 @@ struct exchange {
     struct exchange_request request;
     char *method, *path;
     char id[72];
+    char address[INET6_ADDRSTRLEN]; // the client's, as struct client has it
     struct header headers[EXCHANGE_MAX_HEADERS];
     size_t n_headers;
     struct header arguments[EXCHANGE_MAX_ARGUMENTS]; // of the query

@@ -18,7 +18,7 @@ struct exchange_request {
     const char *body;   // NUL-terminated (the NUL does not count), never NULL
     size_t body_length;
     const char *id;  // of this request, in log lines and in the answer's X-Request-Id
-    uint64_t client; // equal for requests with the same key, or from the same address if there are no keys
+    uint64_t client; // equal for requests with the same key, or of the same struct client if there are no keys
     time_t created;  // seconds since 1970
 };
 const struct exchange_request *exchange_request(const struct exchange *exchange);

@@ -102,31 +102,6 @@ static void connection_note_body(struct MHD_Connection *connection, size_t lengt
 
 // ---- What is refused ------------------------------------------------------------------------------------------------
 
-static uint64_t hash_bytes(const void *bytes, size_t length)
-{
-    const unsigned char *b = bytes;
-    uint64_t hash = 0xcbf29ce484222325u; // FNV-1a
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ b[i]) * 0x100000001b3u;
-    return hash;
-}
-
-// A number for the other side's address, without its port.
-static uint64_t client_of(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (info == NULL || info->client_addr == NULL) return 0;
-    if (info->client_addr->sa_family == AF_INET) {
-        const struct sockaddr_in *address = (const void *)info->client_addr;
-        return hash_bytes(&address->sin_addr, sizeof address->sin_addr);
-    }
-    if (info->client_addr->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *address = (const void *)info->client_addr;
-        return hash_bytes(&address->sin6_addr, sizeof address->sin6_addr);
-    }
-    return 0;
-}
-
 static bool is_preflight(const struct exchange *e)
 {
     return strcmp(e->method, "OPTIONS") == 0;
@@ -186,6 +161,27 @@ static bool check_request(struct exchange *e, struct api_error *error)
 
 // ---- Requests -------------------------------------------------------------------------------------------------------
 
+// Lines of one name are a list, as if commas stood between them (RFC 9110, 5.3).
+static enum MHD_Result join_forwarded(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct buffer *list = context;
+    (void)kind;
+    if (strcasecmp(name, "X-Forwarded-For") != 0) return MHD_YES;
+    return buffer_append_format(list, "%s%s", list->length > 0 ? "," : "", value) == TERN_OK ? MHD_YES : MHD_NO;
+}
+
+static void find_client(struct exchange *e, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    struct buffer forwarded = {0};
+    struct client client;
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, join_forwarded, &forwarded);
+    client_find(&e->http->options.proxies, info != NULL ? info->client_addr : NULL, forwarded.data, &client);
+    buffer_free(&forwarded);
+    e->request.client = client.number;
+    memcpy(e->address, client.address, sizeof e->address);
+}
+
 static bool may_swallow(const struct exchange *e)
 {
     const char *given = exchange_header(e, "Content-Length");
@@ -231,7 +227,7 @@ static enum MHD_Result begin_request(struct http_server *http, struct MHD_Connec
     *context = e;
     atomic_fetch_add(&http->n_requests, 1);
     connection_set_exchange(connection, e);
-    e->request.client = client_of(connection);
+    find_client(e, connection);
     if (check_request(e, &e->early) || may_swallow(e)) return MHD_YES;
     return answer_error(e, &e->early);
 }

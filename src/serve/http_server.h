@@ -4,6 +4,7 @@
 #define SERVE_HTTP_SERVER_H
 
 #include "base/status.h"
+#include "serve/client.h"
 
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct http_server_options {
     int timeout;             // seconds: for a request's header, for a client to take what was sent, between requests
     int heartbeat;           // seconds that a stream may be silent
     const char *cors;        // origin that web pages of other sites may have, "*": any; NULL: none
+    struct client_proxies proxies; // whose word about clients is taken
 };
 
 // Listens and answers from here on. Errors: INVALID (options, certificate), IO (the address is taken, ...), NO_MEMORY.

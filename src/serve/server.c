@@ -90,7 +90,7 @@ void server_make_id(const char *prefix, char *out, size_t size)
 static void log_request(const struct server *server, const struct exchange *e, int status, double seconds)
 {
     const struct exchange_facts *facts = &e->facts;
-    json_t *line = json_pack("{s:s, s:o, s:o, s:i, s:f, s:I}", "id", e->id, "method",
+    json_t *line = json_pack("{s:s, s:s, s:o, s:o, s:i, s:f, s:I}", "id", e->id, "client", e->address, "method",
                              json_text(e->method, strlen(e->method)), "path", json_text(e->path, strlen(e->path)),
                              "status", status, "seconds", seconds, "bytes", (json_int_t)e->n_bytes);
     if (line != NULL && facts->model[0] != '\0') {

@@ -38,6 +38,8 @@ class Broken(Exception):
 
 
 class Balanced(unittest.TestCase):
+    address = "127.0.0.2"  # from where clients ask
+
     def setUp(self):
         self.servers = {}
         for name in NAMES:
@@ -46,7 +48,8 @@ class Balanced(unittest.TestCase):
         self.start_haproxy()
 
     def start(self, name, port=0):
-        server = Server(TERN, Models.get(), "endless.gguf", "--port", str(port), "--parallel", "4")
+        server = Server(TERN, Models.get(), "endless.gguf", "--port", str(port), "--parallel", "4",
+                        "--trust-proxy", "127.0.0.1")
         server.__enter__()
         self.servers[name] = server
 
@@ -80,7 +83,8 @@ class Balanced(unittest.TestCase):
 
     def ask(self, body, path="/v1/chat/completions", **headers):
         """(status, text or None, the server's name); raises Broken."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120 * SLOW)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120 * SLOW,
+                                                source_address=(self.address, 0))
         try:
             connection.request("POST", path, json.dumps({"temperature": 0, **body}),
                                {name.replace("_", "-"): value for name, value in headers.items()})
@@ -126,6 +130,12 @@ class Balanced(unittest.TestCase):
         for headers, fields in (({"X_Session": "abc"}, {}), ({}, {"user": "ada"}), ({}, {"prompt_cache_key": "k"})):
             homes = {self.home(self.conversation(f"Song {i}", **fields), **headers)[0] for i in range(8)}
             self.assertEqual(len(homes), 1, (headers, fields))
+
+    def test_servers_know_who_asks(self):
+        # What a client says itself is not believed.
+        name = self.ask(self.conversation("Song"), X_Forwarded_For="203.0.113.66", X_Request_Id="mine")[2]
+        words = f"id=mine client={self.address} "
+        Server.until(lambda: [line for line in self.servers[name].log if words in line], words="another client is logged")
 
     def test_a_popular_beginning_does_not_flood_one_server(self):
         body = {"messages": [{"role": "user", "content": "Sing."}], "max_tokens": 2000}

@@ -174,7 +174,7 @@ class Hostile(unittest.TestCase):
 
     def test_more_tokens_than_are_told(self):
         # Bytes are tokens here, and the longest token times the context's 20,000 is the longest text.
-        server = self.serve("endless.gguf")
+        server = self.serve("endless.gguf", "-c", "20000")
         tell = lambda n, **fields: server.post("/tokenize", {"content": "x" * n, **fields})
         (mark,) = server.post("/tokenize", {"content": "<|endoftext|>"}).json()["tokens"]
         longest = 20000 * len("<|endoftext|>")

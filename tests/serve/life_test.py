@@ -86,6 +86,7 @@ class Loading(unittest.TestCase):
         for words, message in (((), "which model"), (("chain.gguf", "--queue", "x"), "--queue"),
                                (("chain.gguf", "--tls-cert", "x"), "go together"),
                                (("chain.gguf", "--kv-memory", "lots"), "takes a size"),
+                               (("chain.gguf", "--trust-proxy", "here"), "--trust-proxy: 'here' is no address"),
                                (("chain.gguf", "chain.gguf"), "--alias"), (("chain.gguf", "-a", "x", "-a", "y"), "more")):
             server = Server(TERN, Models.get(), *words)
             self.assertEqual(server.process.wait(20 * SLOW), 2, words)
@@ -298,17 +299,39 @@ class Running(unittest.TestCase):
         self.assertNotIn("\x1b", lines[0])
         self.assertIn("status=404", lines[0])
 
+    def order_of_answers(self, *words):
+        """Of four requests of one client and then one of another, as a proxy on this machine says, who all wait."""
+        with Server(TERN, Models.get(), "endless.gguf", "--parallel", "1", "--log-format", "json", *words) as server:
+            first, waiting = server.begin_stream(max_tokens=ENDLESSLY), []
+            body = json.dumps({"prompt": "x", "max_tokens": 4})
+            for name in ("a1", "a2", "a3", "a4", "b1"):
+                connection = server.connect()
+                connection.request("POST", "/v1/completions", body,
+                                   {"X-Request-Id": name, "X-Forwarded-For": {"a": "192.0.2.1", "b": "192.0.2.2"}[name[0]]})
+                waiting.append(connection)
+                server.until(lambda: server.metric("tern_requests_waiting") == len(waiting))
+            first.close()
+            for connection in waiting:
+                self.assertEqual(Answer(connection.getresponse()).status, 200)
+                connection.close()
+        lines = [json.loads(line) for line in server.log]
+        return [(line["id"], line["client"]) for line in lines if line.get("path") == "/v1/completions"]
+
+    def test_clients_behind_a_proxy(self):
+        self.assertEqual(self.order_of_answers("--trust-proxy", "127.0.0.0/8"), [
+            ("a1", "192.0.2.1"), ("b1", "192.0.2.2"), ("a2", "192.0.2.1"), ("a3", "192.0.2.1"), ("a4", "192.0.2.1")])
+        self.assertEqual(self.order_of_answers(), [(name, "127.0.0.1") for name in ("a1", "a2", "a3", "a4", "b1")])
+
     def test_quiet_line(self):
-        # A comment now and then, so that nobody in between thinks that the connection is dead. One answer before the
-        # last takes most of a second on a fast machine.
+        # A comment now and then, so that nobody in between thinks that the connection is dead.
         with Server(TERN, Models.get(), "endless.gguf", "--parallel", "1", "--heartbeat", "1") as server:
-            before = [server.ask_stream(max_tokens=19900, logprobs=True, top_logprobs=20) for _ in range(12)]
+            first = server.begin_stream(max_tokens=ENDLESSLY)
             last, data = server.ask_stream(max_tokens=10), b""
             while b":\n\n" not in data and b"[DONE]" not in data:
                 data += last.recv(65536)
             self.assertIn(b":\n\n", data)
-            for stream in (*before, last):
-                stream.close()
+            first.close()
+            last.close()
 
 
 if __name__ == "__main__":
