@@ -506,22 +506,22 @@ static void multiply_task(void *context, int64_t index, int worker_index)
     worker->next_tile = span_end;
 }
 
-// Spans of equal size, for many tokens: each begins with work that its tiles share.
-static int64_t many_tokens_span(const struct matmul_job *job, int threads)
+// Tiles of a task of many tokens: spans of equal size, because each begins with work that its tiles share.
+static int64_t tile_span_of_many(const struct matmul_job *job, int threads)
 {
     const int64_t spans = ((int64_t)threads * TASKS_PER_THREAD + job->token_spans - 1) / job->token_spans;
     const int64_t span = (job->n_tiles + spans - 1) / spans;
     return span < MIN_MANY_TOKENS_SPAN ? MIN_MANY_TOKENS_SPAN : span;
 }
 
-static int64_t few_tokens_span(const struct matmul_job *job)
+static int64_t tile_span_of_few(const struct matmul_job *job)
 {
     const struct matrix *w = job->multiply[0].w;
     return 1 + FEW_TOKENS_SPAN / (w->kind == MATRIX_DENSE ? TILE_ROWS * w->row_bytes : w->tile_bytes);
 }
 
-// Tokens of a task where there are many: no more than suit any of the products.
-static int64_t many_tokens(const struct matmul_job *job)
+// Tokens of a task of many: no more than suit any of the products.
+static int64_t token_span_of_many(const struct matmul_job *job)
 {
     const struct kernels *kernels = job->kernels;
     int64_t span = INT64_MAX;
@@ -534,9 +534,9 @@ static int64_t many_tokens(const struct matmul_job *job)
 static void plan_spans(struct matmul_job *job, int threads)
 {
     job->few = job->n_tokens <= job->kernels->few_tokens;
-    job->token_span = job->few ? job->n_tokens : many_tokens(job);
+    job->token_span = job->few ? job->n_tokens : token_span_of_many(job);
     job->token_spans = (job->n_tokens + job->token_span - 1) / job->token_span;
-    job->tile_span = job->few ? few_tokens_span(job) : many_tokens_span(job, threads);
+    job->tile_span = job->few ? tile_span_of_few(job) : tile_span_of_many(job, threads);
     job->tile_span = even(job->tile_span);
     job->tile_spans = (job->n_tiles + job->tile_span - 1) / job->tile_span;
     for (int i = 0; i < threads; i++)
