@@ -87,6 +87,8 @@ tern_status memory_check(uint64_t bytes, const char *what)
     struct machine_memory memory = machine_memory("");
     uint64_t spare = memory_spare(&memory);
     if (bytes <= spare) return TERN_OK;
-    return status_fail(TERN_NO_MEMORY, "%s: %.2f GiB of memory wanted, %.2f GiB can be had", what,
-                       (double)bytes / 0x1p30, (double)spare / 0x1p30);
+    bool large = bytes >= (uint64_t)1 << 30;
+    double unit = large ? 0x1p30 : 0x1p20;
+    return status_fail(TERN_NO_MEMORY, "%s: %.2f %s of memory wanted, %.2f can be had", what, (double)bytes / unit,
+                       large ? "GiB" : "MiB", (double)spare / unit);
 }

@@ -60,7 +60,7 @@ int32_t memory_plan_longest(const struct memory_plan *plan, const struct config 
 // batch.
 uint64_t memory_working_bytes(const struct config *config);
 
-// OK, or NO_MEMORY if this machine cannot spare so many bytes now: "WHAT: X GiB of memory wanted, Y GiB can be had".
+// OK, or NO_MEMORY if this machine cannot spare so many bytes now: "WHAT: X GiB of memory wanted, Y can be had".
 // Where a machine does not say what it has, everything fits.
 tern_status memory_check(uint64_t bytes, const char *what);
 
