@@ -49,7 +49,7 @@ class Balanced(unittest.TestCase):
 
     def start(self, name, port=0):
         server = Server(TERN, Models.get(), "endless.gguf", "--port", str(port), "--parallel", "4",
-                        "--trust-proxy", "127.0.0.1")
+                        "--trust-proxy", "127.0.0.1", "--grace", "600")
         server.__enter__()
         self.servers[name] = server
 
@@ -192,7 +192,7 @@ class Balanced(unittest.TestCase):
         Server.until(lambda: self.places(24) == before, words="the server that came back is not used")
 
     def test_one_is_stopped_in_order(self):
-        body = self.conversation("Song", max_tokens=3000, stream=True)
+        body = self.conversation("Song", max_tokens=2 * SONG, stream=True)
         expected = self.ask(body)[1]
         name = self.ask(body)[2]
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
