@@ -36,7 +36,7 @@ class Stopping(unittest.TestCase):
             return True
 
     def test_streams_finish(self):
-        with Server(TERN, Models.get(), "endless.gguf") as server:
+        with Server(TERN, Models.get(), "endless.gguf", "--grace", "600") as server:
             stream = server.begin_stream(max_tokens=3000, temperature=0)
             idle = server.connect()
             idle.request("GET", "/health")
