@@ -173,12 +173,12 @@ class Server:
     def socket(self):
         return socket.create_connection((self.host, self.port), timeout=60 * SLOW)
 
-    def ask_stream(self, **fields):
+    def ask_stream(self, headers=b"", **fields):
         """A socket on which an answer will stream; nothing of it is read."""
         body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "stream": True, **fields}).encode()
         connection = self.socket()
-        connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) +
-                           body)
+        connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n" %
+                           (headers, len(body)) + body)
         return connection
 
     def begin_stream(self, **fields):
