@@ -25,8 +25,9 @@ static const char *error_type(const struct api_error *error)
 
 json_t *messages_error_json(const struct api_error *error, const char *id)
 {
-    return json_pack("{s:s, s:{s:s, s:o}, s:s}", "type", "error", "error", "type", error_type(error), "message",
-                     json_text(error->message, strlen(error->message)), "request_id", id);
+    json_t *details = error->code == NULL ? NULL : json_pack("{s:s}", "error_code", error->code);
+    return json_pack("{s:s, s:{s:s, s:o, s:o*}, s:s}", "type", "error", "error", "type", error_type(error), "message",
+                     json_text(error->message, strlen(error->message)), "details", details, "request_id", id);
 }
 
 // ---- Pieces of the answer -------------------------------------------------------------------------------------------

@@ -263,11 +263,27 @@ static bool read_length(const struct fields *f, struct generation_request *reque
     return true;
 }
 
+// What this server cannot do, and what would be wrong if it were ignored. By the code of the first the official clients
+// know that they have to send the whole conversation.
+static bool refuse_kept_state(const struct fields *f)
+{
+    const json_t *servers = NULL;
+    if (field_is_given(f, "thread")) {
+        field_fail(f, "thread", "this server keeps no threads: send the whole conversation without it");
+        f->error->code = "thread_unsupported_request";
+        return false;
+    }
+    if (field_is_given(f, "compaction"))
+        return field_fail(f, "compaction", "this server does not compact conversations");
+    if (!field_array(f, "mcp_servers", 1024, &servers)) return false;
+    return json_array_size(servers) == 0 || field_fail(f, "mcp_servers", "this server asks no others for tools");
+}
+
 bool messages_read_request(const struct fields *f, struct generation_request *request, bool *stream)
 {
-    return field_text(f, "model", &request->model) && field_bool(f, "stream", stream) && read_length(f, request) &&
-           generation_read_sampling(f, request) && read_stop(f, request) && read_output_config(f, request) &&
-           read_format(f, "output_format", "output_format", request) && read_thinking(f, request) &&
-           dialogue_read_tools(f, request, read_tool) && read_tool_choice(f, request) &&
+    return field_text(f, "model", &request->model) && field_bool(f, "stream", stream) && refuse_kept_state(f) &&
+           read_length(f, request) && generation_read_sampling(f, request) && read_stop(f, request) &&
+           read_output_config(f, request) && read_format(f, "output_format", "output_format", request) &&
+           read_thinking(f, request) && dialogue_read_tools(f, request, read_tool) && read_tool_choice(f, request) &&
            field_object(f, "chat_template_kwargs", &request->template_variables) && read_conversation(f, request);
 }

@@ -172,6 +172,18 @@ class Words(Dialect):
         answer = self.message(messages=[{"role": "user", "content": "word " * 600}])
         self.assertEqual((answer.status, answer.json()["error"]["type"]), (400, "invalid_request_error"))
 
+    def test_a_message_that_needs_what_was_kept(self):
+        for thread in ({"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}):
+            answer = self.message(thread=thread)
+            self.assertEqual((answer.status, answer.error()["type"]), (400, "invalid_request_error"))
+            self.assertEqual(answer.error()["details"], {"error_code": "thread_unsupported_request"})
+        for name, value in (("compaction", {"type": "enabled"}), ("mcp_servers", [{"type": "url", "url": "x", "name": "x"}])):
+            answer = self.message(**{name: value})
+            self.assertEqual(answer.status, 400)
+            self.assertRegex(answer.error()["message"], f"^{name}: ")
+            self.assertNotIn("details", answer.error())
+        self.assertEqual(self.message(thread=None, compaction=None, mcp_servers=[]).status, 200)
+
 
 class Thinking(Dialect):
     model = "thoughtful.gguf"

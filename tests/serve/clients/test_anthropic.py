@@ -111,6 +111,27 @@ class Messages(unittest.TestCase):
         self.assertEqual([block.type for block in final.content], ["tool_use"])
         self.assertIn(final.content[0].input["unit"], ("celsius", "fahrenheit"))
 
+    def test_tool_runner(self):
+        asked = []
+
+        @anthropic.beta_tool
+        def get_weather(city: Literal["Paris", "Rome"]) -> str:
+            """Tells the weather of a city."""
+            asked.append(city)
+            return "Sunny."
+
+        prompts = []
+        for stream in (False, True):
+            runner = self.client.beta.messages.tool_runner(
+                model=MODEL, messages=QUESTION, tools=[get_weather], max_tokens=200, stream=stream, extra_body=GREEDY,
+                tool_choice={"type": "any", "disable_parallel_tool_use": True}, max_iterations=2)
+            turns = [turn.get_final_message() if stream else turn for turn in runner]
+            self.assertEqual([turn.stop_reason for turn in turns], ["tool_use"] * 2)
+            prompts.append([turn.usage.input_tokens + turn.usage.cache_read_input_tokens for turn in turns])
+            self.assertGreater(prompts[-1][1], prompts[-1][0], "the second turn does not have the first")
+        self.assertEqual(prompts[0], prompts[1])
+        self.assertGreaterEqual(len(asked), 2)
+
     def test_pydantic_model(self):
         answer = self.client.messages.parse(model=MODEL, max_tokens=100, extra_body=GREEDY, output_format=Person,
                                             messages=[{"role": "user", "content": "Describe a person as JSON."}])
