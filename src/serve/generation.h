@@ -45,7 +45,8 @@ struct generation_request {
     // A conversation ...
     tern_message *messages; // [n_messages], owned; grown by generation_add_message()
     size_t n_messages;
-    bool continue_last;  // the last message is the assistant's, to be gone on with
+    const char *messages_param; // the field that they came in, for errors
+    bool continue_last;         // the last message is the assistant's, to be gone on with
     const json_t *tools; // array of {"type": "function", "function": {"name", "description", "parameters", "strict"}}
     enum generation_tool_choice tool_choice;
     const char *tool_name;            // of TOOL_CHOICE_NAMED

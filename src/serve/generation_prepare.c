@@ -110,7 +110,7 @@ bool generation_render(const struct served_model *model, const struct generation
                        struct api_error *error)
 {
     tern_status status = render_conversation(model, request, text);
-    return status == TERN_OK || tell_failure(model, status, "messages", error);
+    return status == TERN_OK || tell_failure(model, status, request->messages_param, error);
 }
 
 // ---- Thinking -------------------------------------------------------------------------------------------------------
@@ -177,11 +177,12 @@ static bool tokenize(struct generation *g, const char *text, size_t length, unsi
 static bool prepare_conversation(struct generation *g, bool *ends_thinking)
 {
     char *text;
+    const char *param = g->request.messages_param;
     tern_status status = render_conversation(g->model, &g->request, &text);
     if (status == TERN_OK) status = look_at_thinking(g, &text);
-    bool fine = status == TERN_OK || fail(g, status, "messages");
+    bool fine = status == TERN_OK || fail(g, status, param);
     *ends_thinking = fine && g->style.think_close != NULL && ends_with(text, g->style.think_close);
-    if (fine) fine = tokenize(g, text, strlen(text), TERN_TOKENIZE_SPECIAL, "messages");
+    if (fine) fine = tokenize(g, text, strlen(text), TERN_TOKENIZE_SPECIAL, param);
     tern_free(text);
     return fine;
 }

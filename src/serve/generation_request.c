@@ -14,6 +14,7 @@ void generation_request_init(const struct server *server, struct generation_requ
         .thinking_budget = -1,
         .n = 1,
         .max_tokens = -1,
+        .messages_param = "messages",
         .max_tokens_param = "max_tokens",
         .format_param = "response_format",
         .n_logprobs = -1,

@@ -99,6 +99,7 @@ static bool read_pieces(const struct fields *f, struct dialogue *c)
 static bool read_input(const struct fields *f, struct generation_request *request)
 {
     struct dialogue c = {.request = request, .error = f->error};
+    request->messages_param = "input";
     if (!field_is_given(f, "input")) return field_fail(f, "input", "missing, expected a string or an array");
     bool fine = read_pieces(f, &c);
     fine = dialogue_end(&c) && fine;

@@ -169,6 +169,9 @@ class Words(Dialect):
         self.assert_names_its_request(answer, answer.json()["request_id"])
         answer = self.respond(previous_response_id="resp_1")
         self.assertEqual((answer.status, answer.error()["param"]), (400, "previous_response_id"))
+        answer = self.respond(input="word " * 600)
+        self.assertEqual((answer.status, answer.error()["param"]), (400, "input"))
+        self.assertRegex(answer.error()["message"], "^input: ")
         answer = self.message(messages=[{"role": "user", "content": "word " * 600}])
         self.assertEqual((answer.status, answer.json()["error"]["type"]), (400, "invalid_request_error"))
 
