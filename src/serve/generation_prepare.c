@@ -151,24 +151,28 @@ static tern_status look_at_thinking(struct generation *g, char **text)
 
 // ---- Tokens ---------------------------------------------------------------------------------------------------------
 
+// Programs over many servers know an error of this kind by its words alone: these are Anthropic's and OpenAI's.
+static bool fail_length(struct generation *g, const char *param, size_t count, const char *unit)
+{
+    return api_error_invalid(&g->error, param, "context_length_exceeded",
+                             "%s: prompt is too long: %zu %s, and this model's maximum context length is %d tokens, "
+                             "answer included",
+                             param, count, unit, (int)g->model->context);
+}
+
 static bool add_prompt(struct generation *g, tern_token *tokens, size_t count, const char *param)
 {
     g->prompts[g->n_prompts++] = (struct prompt){tokens, count};
     if (count == 0) return api_error_invalid(&g->error, param, NULL, "%s: the prompt is empty", param);
     if (count < (size_t)g->model->context || g->request.count_only) return true;
-    return api_error_invalid(&g->error, param, "context_length_exceeded",
-                             "%s: the prompt has %zu tokens, and the context is %d tokens, answer included", param,
-                             count, (int)g->model->context);
+    return fail_length(g, param, count, "tokens");
 }
 
 static bool tokenize(struct generation *g, const char *text, size_t length, unsigned flags, const char *param)
 {
     tern_token *tokens = NULL;
     size_t count = 0;
-    if (length > g->model->max_text)
-        return api_error_invalid(&g->error, param, "context_length_exceeded",
-                                 "%s: %zu bytes cannot fit the context of %d tokens", param, length,
-                                 (int)g->model->context);
+    if (length > g->model->max_text) return fail_length(g, param, length, "bytes");
     tern_status status = tern_tokenize(g->model->model, text, length, flags, &tokens, &count);
     if (status != TERN_OK) return fail(g, status, param);
     return add_prompt(g, tokens, count, param);

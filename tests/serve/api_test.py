@@ -219,6 +219,10 @@ class Api(unittest.TestCase):
         answer = self.server.chat("long " * 2000)
         self.assert_refused(answer, "messages", "512 tokens")
         self.assertEqual(answer.error()["code"], "context_length_exceeded")
+        for text in ("long " * 2000, "long " * 100000):  # counted in tokens and in bytes
+            message = self.server.chat(text).error()["message"]
+            for words in ("prompt is too long: ", "this model's maximum context length is "):  # what LiteLLM looks for
+                self.assertIn(words, message)
 
     def test_paths_and_methods(self):
         self.assert_refused(self.server.get("/v2/chat"), None, status=404)
