@@ -298,12 +298,31 @@ static bool read_continuation(const struct fields *f, struct generation_request 
            field_fail(f, "continue_final_message", "the last message is no words of the assistant's");
 }
 
+// What would be wrong if it were ignored: the answer would be of another kind than the one asked for.
+static bool refuse_other_kinds(const struct fields *f)
+{
+    const json_t *functions = NULL, *modalities = NULL, *kind;
+    size_t index;
+    if (!field_array(f, "functions", GENERATION_MAX_TOOLS, &functions) ||
+        !field_array(f, "modalities", 16, &modalities))
+        return false;
+    if (json_array_size(functions) > 0)
+        return field_fail(f, "functions", "the older form of tools is not supported: send them as tools");
+    json_array_foreach(modalities, index, kind)
+    {
+        const char *name = json_string_value(kind);
+        if (name == NULL || strcmp(name, "text") != 0)
+            return field_fail(f, "modalities", "this server's models write text only");
+    }
+    return true;
+}
+
 bool chat_request_read(const struct fields *f, struct generation_request *request, struct chat_options *options)
 {
     const char *user = NULL;
-    return field_text(f, "model", &request->model) && read_conversation(f, request) && read_continuation(f, request) &&
-           read_response_format(f, request) && read_grammar(f, request) && generation_read_sampling(f, request) &&
-           read_lengths(f, request) && read_logprobs(f, request, options) && read_thinking(f, request) &&
-           chat_request_read_stream(f, &options->stream) && field_bool(f, "ignore_eos", &request->ignore_end) &&
-           field_text(f, "user", &user);
+    return field_text(f, "model", &request->model) && refuse_other_kinds(f) && read_conversation(f, request) &&
+           read_continuation(f, request) && read_response_format(f, request) && read_grammar(f, request) &&
+           generation_read_sampling(f, request) && read_lengths(f, request) && read_logprobs(f, request, options) &&
+           read_thinking(f, request) && chat_request_read_stream(f, &options->stream) &&
+           field_bool(f, "ignore_eos", &request->ignore_end) && field_text(f, "user", &user);
 }

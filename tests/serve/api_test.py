@@ -174,6 +174,7 @@ class Api(unittest.TestCase):
 
     def test_unknown_fields(self):
         self.assertEqual(self.server.chat(store=True, metadata={"a": "b"}, service_tier="auto", user="me").status, 200)
+        self.assertEqual(self.server.chat(modalities=["text"], functions=[], function_call="none").status, 200)
 
     # ---- What is refused ----------------------------------------------------------------------------------------------
 
@@ -205,6 +206,8 @@ class Api(unittest.TestCase):
                  "response_format.json_schema.schema"),
                 (dict(tools=[{"type": "function"}]), "tools[0].function"),
                 (dict(tools=[{"type": "function", "function": {}}]), "tools[0].function.name"),
+                (dict(functions=[{"name": "f", "parameters": {"type": "object"}}]), "functions"),
+                (dict(modalities=["text", "audio"], audio={"voice": "alloy", "format": "wav"}), "modalities"),
                 (dict(tool_choice="maybe"), "tool_choice"), (dict(tool_choice="required"), "tool_choice"),
                 (dict(tool_choice={"type": "function", "function": {"name": "f"}}), "tool_choice")):
             with self.subTest(fields=str(fields)[:80]):
