@@ -280,7 +280,7 @@ static bool read_lengths(const struct fields *f, struct generation_request *requ
 static bool read_thinking(const struct fields *f, struct generation_request *request)
 {
     int effort = 0, budget = -1;
-    if (!field_choice(f, "reasoning_effort", "none|minimal|low|medium|high|xhigh", &effort) ||
+    if (!field_choice(f, "reasoning_effort", "none|minimal|low|medium|high|xhigh|max", &effort) ||
         !field_text(f, "reasoning_effort", &request->reasoning_effort) ||
         !field_int(f, "reasoning_budget", -1, INT32_MAX, &budget) ||
         !field_int(f, "thinking_budget", -1, INT32_MAX, &budget))

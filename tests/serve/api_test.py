@@ -172,8 +172,10 @@ class Api(unittest.TestCase):
     def test_any_model_name(self):
         self.assertEqual(self.server.chat(model="gpt-4o").json()["model"], "chain")
 
-    def test_unknown_fields(self):
+    def test_fields_that_change_nothing(self):
         self.assertEqual(self.server.chat(store=True, metadata={"a": "b"}, service_tier="auto", user="me").status, 200)
+        for effort in ("none", "minimal", "low", "medium", "high", "xhigh", "max"):
+            self.assertEqual(self.server.chat(reasoning_effort=effort).status, 200, effort)
         self.assertEqual(self.server.chat(modalities=["text"], functions=[], function_call="none").status, 200)
 
     # ---- What is refused ----------------------------------------------------------------------------------------------
