@@ -78,12 +78,15 @@ static void write_call(const struct chat_options *options, const struct generati
     write_delta(options, g, event->choice, json_pack("{s:[o]}", "tool_calls", call), json_null(), NULL);
 }
 
+// What may be nothing but calls does not begin with words, not even none: clients would make an empty text of them.
 static void begin_stream(const struct chat_options *options, const struct generation *g)
 {
+    const char *content = json_array_size(generation_request(g)->tools) > 0 ? NULL : "";
     const struct generation_choice *choice;
     exchange_begin_stream(generation_exchange(g));
     for (size_t i = 0; (choice = generation_choice(g, i)) != NULL; i++)
-        write_delta(options, g, choice, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), json_null(), NULL);
+        write_delta(options, g, choice, json_pack("{s:s, s:s*}", "role", "assistant", "content", content), json_null(),
+                    NULL);
 }
 
 static void stream_event(const struct chat_options *options, const struct generation *g,

@@ -270,6 +270,16 @@ class Calls(Dialect):
         self.assertEqual(json.loads("".join(pieces)), {"at": "sky"})
         self.assertEqual(events[-2][1]["delta"]["stop_reason"], "tool_use")
 
+    def test_calls_in_a_stream_of_chat_have_no_words(self):
+        tools = [{"type": "function", "function": {"name": "look", "parameters": LOOK}}]
+        for choice, said in (("auto", "Let me see."), ("required", None)):
+            events = self.server.stream(tools=tools, tool_choice=choice)[:-1]
+            deltas = [event["choices"][0]["delta"] for event in events]
+            self.assertEqual(deltas[0], {"role": "assistant"})
+            words = [delta["content"] for delta in deltas if "content" in delta]
+            self.assertEqual("".join(words) if words else None, said)
+            self.assertEqual(events[-1]["choices"][0]["finish_reason"], "tool_calls")
+
     def test_what_must_be_called_is_called_first(self):
         for fields in ({"tool_choice": "required"}, {"tool_choice": {"type": "function", "name": "look"}}):
             body = self.respond(tools=self.tools, parallel_tool_calls=False, **fields).json()

@@ -129,6 +129,15 @@ class Chat(unittest.TestCase):
         self.assertTrue(again.choices[0].message.content)
         self.assertFalse(again.choices[0].message.tool_calls)
 
+    def test_calls_in_a_stream_have_no_words(self):
+        with self.client.chat.completions.stream(model=MODEL, messages=QUESTION, tools=TOOLS, tool_choice="required",
+                                                 max_completion_tokens=120, temperature=0) as stream:
+            kinds = {event.type for event in stream}
+            message = stream.get_final_completion().choices[0].message
+        self.assertEqual(kinds, {"chunk", "tool_calls.function.arguments.delta", "tool_calls.function.arguments.done"})
+        self.assertIsNone(message.content)
+        self.assertGreaterEqual(len(message.tool_calls), 1)
+
     def test_named_tool_in_a_stream(self):
         other = {"type": "function", "function": {"name": "tell_time", "parameters": {"type": "object", "properties": {
             "zone": {"enum": ["UTC", "CET"]}}, "required": ["zone"], "additionalProperties": False}}}
