@@ -118,6 +118,15 @@ bool dialogue_result(struct dialogue *c, const char *id, const char *text)
 
 enum { MAX_PARTS = 4096 };
 
+bool dialogue_read_kind(const struct fields *part, const char *words, int *out)
+{
+    const char *type = NULL;
+    if (!field_text(part, "type", &type)) return false;
+    return field_choice(part, "type", words, out) ||
+           field_fail(part, "type", "'%.40s' is not supported, expected one of %s: this server's models read text only",
+                      type, words);
+}
+
 static bool join_parts(const struct fields *f, const char *name, const json_t *parts,
                        bool (*read_part)(const struct fields *part, const char **text), struct buffer *out)
 {

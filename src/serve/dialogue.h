@@ -37,6 +37,10 @@ bool dialogue_end(struct dialogue *c);
 //
 // False with an error that names the field.
 
+// What a part is, its `type`: one of the words of "text|refusal". Images and the like are refused as what models of
+// text cannot read.
+bool dialogue_read_kind(const struct fields *part, const char *words, int *out);
+
 // A string, or an array of parts, each of which read_part() gives the text of: one text, a line for each part, kept
 // with the request; "" if the field is absent.
 bool dialogue_read_text(const struct fields *f, struct generation_request *request, const char *name,

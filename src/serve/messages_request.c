@@ -20,7 +20,7 @@ static bool read_needed_text(const struct fields *f, const char *name, const cha
 static bool read_text_block(const struct fields *f, const char **text)
 {
     int kind = -1;
-    return field_choice(f, "type", "text", &kind) && read_needed_text(f, "text", text);
+    return dialogue_read_kind(f, "text", &kind) && read_needed_text(f, "text", text);
 }
 
 static bool read_text(const struct fields *f, struct generation_request *request, const char *name, const char **out)
@@ -50,7 +50,7 @@ static bool read_user_block(const struct fields *f, struct dialogue *c, struct b
 {
     int kind = -1;
     const char *text;
-    if (!field_choice(f, "type", "text|tool_result", &kind)) return false;
+    if (!dialogue_read_kind(f, "text|tool_result", &kind)) return false;
     if (kind < 0) return field_fail(f, "type", "missing, expected text or tool_result");
     if (kind == 1) return end_user_text(f, c, said) && read_result(f, c);
     return read_needed_text(f, "text", &text) && (dialogue_append_line(said, text) == TERN_OK || field_fail_memory(f));

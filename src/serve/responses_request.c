@@ -13,7 +13,7 @@ static bool read_part(const struct fields *f, const char **text)
 {
     static const char *const kinds = "input_text|output_text|text|reasoning_text|summary_text|refusal";
     int kind = -1;
-    if (!field_choice(f, "type", kinds, &kind)) return false;
+    if (!dialogue_read_kind(f, kinds, &kind)) return false;
     const char *name = kind == 5 ? "refusal" : "text";
     if (!field_text(f, name, text)) return false;
     return *text != NULL || field_fail(f, name, "missing, expected a string");

@@ -175,6 +175,20 @@ class Words(Dialect):
         answer = self.message(messages=[{"role": "user", "content": "word " * 600}])
         self.assertEqual((answer.status, answer.json()["error"]["type"]), (400, "invalid_request_error"))
 
+    def test_images(self):
+        picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+        call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+        result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "x"}, picture]}
+        shown = [{"role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64,AAAA"}]}]
+        for answer, where in (
+                (self.message(messages=[{"role": "user", "content": [picture]}]), "messages[0].content[0].type"),
+                (self.message(messages=[*HELLO, {"role": "assistant", "content": [call]},
+                                        {"role": "user", "content": [result]}]), "messages[2].content[0].content[1].type"),
+                (self.respond(input=shown), "input[0].content[0].type")):
+            self.assertEqual(answer.status, 400)
+            self.assertTrue(answer.error()["message"].startswith(where + ": "), answer.error())
+            self.assertIn("this server's models read text only", answer.error()["message"])
+
     def test_a_message_that_needs_what_was_kept(self):
         for thread in ({"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}):
             answer = self.message(thread=thread)
