@@ -97,10 +97,17 @@ static json_t *input_json(const struct generation_call *call)
     return json_object();
 }
 
-static json_t *content_json(const struct generation_choice *choice)
+// Who did not ask for thinking expects words first, and gets none of what a model thinks before it can be stopped.
+static bool shows_thinking(const struct generation *g)
+{
+    return generation_request(g)->thinking_budget != 0;
+}
+
+static json_t *content_json(const struct generation *g, const struct generation_choice *choice)
 {
     json_t *content = json_array();
-    if (choice->reasoning.length > 0) json_array_append_new(content, thinking_json(answer_buffer(&choice->reasoning)));
+    if (choice->reasoning.length > 0 && shows_thinking(g))
+        json_array_append_new(content, thinking_json(answer_buffer(&choice->reasoning)));
     if (choice->content.length > 0) json_array_append_new(content, text_json(answer_buffer(&choice->content)));
     for (size_t i = 0; i < choice->n_calls; i++)
         json_array_append_new(content, call_json(&choice->calls[i], input_json(&choice->calls[i])));
@@ -165,6 +172,7 @@ static void write_piece(struct answer *a, const struct generation *g, const stru
         write_delta(a, g, "text_delta", "text", event);
         break;
     case GENERATION_REASONING:
+        if (!shows_thinking(g)) break;
         if (a->open != BLOCK_THINKING) begin_block(a, g, BLOCK_THINKING, thinking_json(json_string("")));
         write_delta(a, g, "thinking_delta", "thinking", event);
         break;
@@ -189,7 +197,7 @@ static void write_whole(const struct generation *g, const struct generation_usag
     const struct generation_choice *choice = generation_choice(g, 0);
     json_t *body = generation_request(g)->count_only
                        ? json_pack("{s:i}", "input_tokens", (int)usage->prompt_tokens)
-                       : message_json(g, content_json(choice), stop_reason(choice), stop_string(choice), usage);
+                       : message_json(g, content_json(g, choice), stop_reason(choice), stop_string(choice), usage);
     exchange_answer_json(generation_exchange(g), 200, body);
 }
 

@@ -231,6 +231,13 @@ class Thinking(Dialect):
         thought = "".join(data["delta"].get("thinking", "") for name, data in events if name == "content_block_delta")
         self.assertEqual(thought, "Hm, well")
 
+    def test_message_without_thinking(self):
+        for thinking in ({}, {"thinking": {"type": "disabled"}}):
+            self.assertEqual([block["type"] for block in self.message(**thinking).json()["content"]], ["text"])
+            events = events_of(self.message(stream=True, **thinking))
+            starts = [data["content_block"]["type"] for name, data in events if name == "content_block_start"]
+            self.assertEqual(starts, ["text"])
+
 
 class Calls(Dialect):
     @classmethod
