@@ -13,8 +13,9 @@
 #include <string.h>
 
 enum {
-    MAX_INPUTS = 256,
-    MAX_RUNNING = 8, // of a request's texts at once: more would fill the queue, which others want too
+    MAX_INPUTS = 2048, // as many as clients of OpenAI's send
+    MAX_RUNNING = 8,   // of a request's texts at once: more would fill the queue, which others want too
+    ROWS_A_TURN = 32,  // written by the writer, for whom the streams of others wait
 };
 
 // One text and the row that it becomes.
@@ -42,6 +43,8 @@ struct embedding {
     size_t n_inputs;
     float *rows; // [n_inputs][width]
     size_t n_submitted;
+    struct buffer text;     // the answer
+    size_t n_written;       // rows in it
     struct api_error error; // status 0: none
 
     struct work work; // the writer's turn
@@ -74,6 +77,7 @@ static void embedding_free(struct embedding *e)
         tern_free(e->inputs[i].tokens);
     free(e->inputs);
     free(e->rows);
+    buffer_free(&e->text);
     json_decref(e->root);
     if (e->model != NULL) models_release(e->server->models, e->model);
     exchange_release(e->exchange);
@@ -174,29 +178,38 @@ static json_t *row_value(const struct embedding *e, float *row)
     return list;
 }
 
-// One entry for each text, or NULL.
-static json_t *make_data(const struct embedding *e)
+// Takes the reference; NULL is no memory.
+static tern_status append_json(struct buffer *out, json_t *value)
 {
-    json_t *data = json_array();
-    for (size_t i = 0; i < e->n_inputs; i++) {
-        json_t *entry = json_pack("{s:s, s:i, s:o}", "object", "embedding", "index", (int)i, "embedding",
-                                  row_value(e, e->inputs[i].row));
-        if (json_array_append_new(data, entry) == 0) continue;
-        json_decref(data);
-        return NULL;
-    }
-    return data;
+    char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+    tern_status status = text == NULL ? TERN_NO_MEMORY : buffer_append_string(out, text);
+    free(text);
+    json_decref(value);
+    return status;
 }
 
-static void answer_rows(const struct embedding *e)
+// The next text's entry. Numbers as JSON values take several times the memory of their text: there are only one row's.
+static tern_status append_row(struct embedding *e)
 {
-    json_t *data = make_data(e);
+    const int i = (int)e->n_written;
+    TRY(buffer_append_string(&e->text, i == 0 ? "{\"object\":\"list\",\"data\":[" : ","));
+    TRY(append_json(&e->text, json_pack("{s:s, s:i, s:o}", "object", "embedding", "index", i, "embedding",
+                                        row_value(e, e->inputs[i].row))));
+    e->n_written++;
+    return TERN_OK;
+}
+
+static tern_status append_end(struct embedding *e)
+{
     size_t n_tokens = 0;
     for (size_t i = 0; i < e->n_inputs; i++)
         n_tokens += e->inputs[i].n_tokens;
-    json_t *body = json_pack("{s:s, s:o, s:s, s:{s:I, s:I}}", "object", "list", "data", data, "model", e->model->name,
-                             "usage", "prompt_tokens", (json_int_t)n_tokens, "total_tokens", (json_int_t)n_tokens);
-    exchange_answer_json(e->exchange, 200, body);
+    TRY(buffer_append_string(&e->text, "],\"model\":"));
+    TRY(append_json(&e->text, json_string(e->model->name)));
+    TRY(buffer_append_string(&e->text, ",\"usage\":"));
+    TRY(append_json(&e->text, json_pack("{s:I, s:I}", "prompt_tokens", (json_int_t)n_tokens, "total_tokens",
+                                        (json_int_t)n_tokens)));
+    return buffer_append_string(&e->text, "}");
 }
 
 static void note_facts(const struct embedding *e)
@@ -215,6 +228,24 @@ static bool is_finite(const struct embedding *e)
 {
     for (size_t i = 0; i < e->n_inputs * (size_t)e->model->width; i++)
         if (!isfinite(e->rows[i])) return false;
+    return true;
+}
+
+// Some more of the answer; true if that is all of it, or there is none.
+static bool write_rows(struct embedding *e)
+{
+    size_t end = e->n_written + ROWS_A_TURN;
+    tern_status status = TERN_OK;
+    if (e->error.status != 0 || atomic_load(&e->gone)) return true;
+    if (e->n_written == 0 && !is_finite(e)) {
+        api_error_status(&e->error, 500, NULL, "the model gives no finite numbers for this");
+        return true;
+    }
+    while (status == TERN_OK && e->n_written < e->n_inputs && e->n_written < end)
+        status = append_row(e);
+    if (status == TERN_OK && e->n_written < e->n_inputs) return false;
+    if (status == TERN_OK) status = append_end(e);
+    if (status != TERN_OK) api_error_from_status(&e->error, status, NULL);
     return true;
 }
 
@@ -241,6 +272,13 @@ static void wake(struct embedding *e)
     workers_submit(e->server->writer, &e->work);
 }
 
+static void wake_again(struct embedding *e)
+{
+    pthread_mutex_lock(&e->mutex);
+    wake(e);
+    pthread_mutex_unlock(&e->mutex);
+}
+
 static void take_end(void *context, const struct scheduler_result *result)
 {
     struct input *input = context;
@@ -258,9 +296,7 @@ static void note_gone(void *context)
     struct embedding *e = context;
     atomic_store(&e->gone, true);
     models_leave(e->server->models, &e->waiter);
-    pthread_mutex_lock(&e->mutex);
-    wake(e);
-    pthread_mutex_unlock(&e->mutex);
+    wake_again(e);
 }
 
 static tern_status submit_next(struct embedding *e)
@@ -312,12 +348,10 @@ static void finish(struct embedding *e)
 {
     bool queued;
     note_facts(e);
-    if (e->error.status == 0 && !atomic_load(&e->gone) && !is_finite(e))
-        api_error_status(&e->error, 500, NULL, "the model gives no finite numbers for this");
     if (e->error.status != 0)
         exchange_fail(e->exchange, &e->error);
     else if (!atomic_load(&e->gone))
-        answer_rows(e);
+        exchange_answer(e->exchange, 200, "application/json", &e->text);
     exchange_on_gone(e->exchange, NULL, NULL);
     count_running(e, &queued);
     if (!queued) embedding_free(e);
@@ -335,7 +369,11 @@ static void take_turn(struct work *work)
     if (e->error.status == 0 && !atomic_load(&e->gone)) submit_more(e, running);
     if (e->error.status != 0 || atomic_load(&e->gone)) cancel(e);
     bool is_over = e->n_submitted == e->n_inputs || e->error.status != 0 || atomic_load(&e->gone);
-    if (count_running(e, &queued) == 0 && !queued && is_over) finish(e);
+    if (count_running(e, &queued) > 0 || queued || !is_over) return;
+    if (write_rows(e))
+        finish(e);
+    else
+        wake_again(e);
 }
 
 static void start(struct models_waiter *waiter, struct served_model *model, const struct api_error *error)

@@ -313,11 +313,16 @@ class Api(unittest.TestCase):
             self.assertAlmostEqual(value, sum(row[i] for row in rows) / len(rows), places=4)
 
     def test_many_embeddings(self):
-        # More than may run and wait at once: they take turns.
-        texts = [f"text number {i}" for i in range(200)]
-        rows = self.embed(input=texts)
-        self.assertEqual(len(rows), 200)
-        self.assertEqual(rows[7], self.embed(input=texts[7])[0])
+        # More than may run and wait at once: they take turns. Clients of OpenAI's send up to 2048 in one request.
+        texts = [f"text number {i}" for i in range(300)]
+        answer = self.server.post("/v1/embeddings", {"input": texts}).json()
+        self.assertEqual([entry["index"] for entry in answer["data"]], list(range(300)))
+        self.assertEqual({entry["object"] for entry in answer["data"]}, {"embedding"})
+        self.assertEqual((answer["object"], answer["model"]), ("list", "chain"))
+        self.assertEqual(answer["usage"]["total_tokens"], answer["usage"]["prompt_tokens"])
+        for i in (7, 299):
+            self.assertEqual(answer["data"][i]["embedding"], self.embed(input=texts[i])[0])
+        self.assertEqual(len(self.embed(input=["a"] * 2048)), 2048)
 
     def test_embeddings_refused(self):
         for fields, param in ((dict(), "input"), (dict(input=[]), "input"), (dict(input=""), "input"),
@@ -325,7 +330,7 @@ class Api(unittest.TestCase):
                               (dict(input="a", pooling="max"), "pooling"),
                               (dict(input="a", encoding_format="hex"), "encoding_format"),
                               (dict(input="a", dimensions=129), "dimensions"), (dict(input="a " * 600), "input"),
-                              (dict(input=["a"] * 300), "input")):
+                              (dict(input=["a"] * 2049), "input")):
             self.assert_refused(self.server.post("/v1/embeddings", fields), param)
 
     # ---- The rest -----------------------------------------------------------------------------------------------------
