@@ -434,33 +434,44 @@ static void add_cors(struct exchange *e, struct MHD_Response *response)
     MHD_add_response_header(response, "Access-Control-Max-Age", "3600");
 }
 
-static void add_headers(struct exchange *e, struct MHD_Response *response)
+// The value NULL: no such header. False without memory.
+static bool add_header(struct MHD_Response *response, const char *name, const char *value)
 {
-    char seconds[16];
-    MHD_add_response_header(response, "X-Request-Id", e->id);
-    if (e->route != NULL && e->route->id_header != NULL) MHD_add_response_header(response, e->route->id_header, e->id);
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    if (e->type[0] != '\0') MHD_add_response_header(response, "Content-Type", e->type);
-    if (e->allowed[0] != '\0') MHD_add_response_header(response, "Allow", e->allowed);
-    for (size_t i = 0; i < e->n_extra; i++)
-        MHD_add_response_header(response, e->extra[i].name, e->extra[i].value);
-    if (e->n_extra == 0) MHD_add_response_header(response, "Cache-Control", "no-store");
-    if (e->phase != EXCHANGE_READY) MHD_add_response_header(response, "X-Accel-Buffering", "no");
-    if (e->retry_after > 0) {
-        snprintf(seconds, sizeof seconds, "%d", e->retry_after);
-        MHD_add_response_header(response, "Retry-After", seconds);
-    }
-    if (e->status == 401)
-        MHD_add_response_header(response, "WWW-Authenticate",
-                                e->route != NULL && e->route->page ? "Basic realm=\"tern\", charset=\"UTF-8\""
-                                                                   : "Bearer realm=\"tern\"");
-    if (atomic_load(&e->http->refusing)) MHD_add_response_header(response, "Connection", "close");
-    add_cors(e, response);
+    return value == NULL || MHD_add_response_header(response, name, value) == MHD_YES;
 }
 
+static const char *challenge(const struct exchange *e)
+{
+    if (e->status != 401) return NULL;
+    return e->route != NULL && e->route->page ? "Basic realm=\"tern\", charset=\"UTF-8\"" : "Bearer realm=\"tern\"";
+}
+
+static bool add_headers(struct exchange *e, struct MHD_Response *response)
+{
+    char seconds[16];
+    snprintf(seconds, sizeof seconds, "%d", e->retry_after);
+    bool fine = add_header(response, "X-Request-Id", e->id) &&
+                (e->route == NULL || e->route->id_header == NULL || add_header(response, e->route->id_header, e->id)) &&
+                add_header(response, "X-Content-Type-Options", "nosniff") &&
+                add_header(response, "Content-Type", e->type[0] != '\0' ? e->type : NULL) &&
+                add_header(response, "Allow", e->allowed[0] != '\0' ? e->allowed : NULL) &&
+                add_header(response, "Cache-Control", e->n_extra == 0 ? "no-store" : NULL) &&
+                add_header(response, "X-Accel-Buffering", e->phase != EXCHANGE_READY ? "no" : NULL) &&
+                add_header(response, "Retry-After", e->retry_after > 0 ? seconds : NULL) &&
+                add_header(response, "WWW-Authenticate", challenge(e)) &&
+                add_header(response, "Connection", atomic_load(&e->http->refusing) ? "close" : NULL);
+    for (size_t i = 0; i < e->n_extra; i++)
+        fine = fine && add_header(response, e->extra[i].name, e->extra[i].value);
+    add_cors(e, response); // it has the client's words in it; a browser that misses it refuses the answer
+    return fine;
+}
+
+// An answer without all of its headers would be taken for something else, or kept where it must not be: then there is
+// none, and the connection ends.
 struct MHD_Response *exchange_make_response(struct exchange *e)
 {
     struct MHD_Response *response = make_response(e);
-    if (response != NULL) add_headers(e, response);
-    return response;
+    if (response == NULL || add_headers(e, response)) return response;
+    MHD_destroy_response(response);
+    return NULL;
 }

@@ -68,12 +68,12 @@ def read_all(connection):
 class Server:
     """`with Server(tern, folder, "chain.gguf", "--parallel", "2") as server: server.post("/tokenize", {...})`"""
 
-    def __init__(self, tern, folder, *words, expect=0):
+    def __init__(self, tern, folder, *words, expect=0, environment=None):
         self.expect, self.folder = expect, folder
         words = [os.path.join(folder, word) if word.endswith(".gguf") else word for word in words]
         port = [] if "--unix" in words or "--port" in words else ["--port", "0"]
         kept = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LD_LIBRARY_PATH")
-        environment = {name: os.environ[name] for name in kept if name in os.environ}
+        environment = {**{name: os.environ[name] for name in kept if name in os.environ}, **(environment or {})}
         self.process = subprocess.Popen([tern, "serve", *words, *port], env={**environment, "HOME": "/nonexistent"},
                                         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.log, self.address, self.host, self.port = [], None, None, None
