@@ -1,5 +1,6 @@
 #include "serve/connection.h"
 #include "serve/field.h"
+#include "serve/json_memory.h"
 #include "serve/server.h"
 
 #include "engine/model.h"
@@ -239,33 +240,60 @@ void exchange_answer(struct exchange *e, int status, const char *type, struct bu
     buffer_free(body);
 }
 
-static int append_json(const char *bytes, size_t length, void *out)
+// jansson does not look whether the name of a pair was taken.
+struct dump {
+    struct buffer *out;
+    bool failed;
+};
+
+static int append_json(const char *bytes, size_t length, void *context)
 {
-    return buffer_append(out, bytes, length) == TERN_OK ? 0 : -1;
+    struct dump *dump = context;
+    dump->failed = dump->failed || buffer_append(dump->out, bytes, length) != TERN_OK;
+    return dump->failed ? -1 : 0;
 }
 
+// False without memory, now or when the value was made.
 static bool dump_json(json_t *json, struct buffer *out)
 {
-    return json != NULL && json_dump_callback(json, append_json, out, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0;
-}
-
-void exchange_answer_json(struct exchange *e, int status, json_t *body)
-{
-    static const char no_memory[] = "{\"error\":{\"message\":\"the server has no memory for an answer\"}}";
-    struct buffer text = {0};
-    if (!dump_json(body, &text)) {
-        status = 503;
-        buffer_free(&text);
-        (void)buffer_append_string(&text, no_memory);
-    }
-    json_decref(body);
-    exchange_answer(e, status, "application/json", &text);
+    struct dump dump = {.out = out};
+    return json != NULL && json_dump_callback(json, append_json, &dump, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0 &&
+           !dump.failed && !json_memory_lost();
 }
 
 static json_t *error_body(const struct exchange *e, const struct api_error *error)
 {
+    json_memory_begin(); // what it is not made of may have been lost
     if (e->route == NULL || e->route->write_error == NULL) return api_error_json(error);
     return e->route->write_error(error, e->id);
+}
+
+// The error that there is no memory; if there is none for that either, as one text for OpenAI's clients and
+// Anthropic's.
+static void dump_no_memory(const struct exchange *e, struct buffer *out)
+{
+    static const char plain[] = "{\"type\":\"error\",\"error\":{\"message\":\"the server has no memory for an answer\","
+                                "\"type\":\"server_error\",\"param\":null,\"code\":\"no_memory\"}}";
+    struct api_error error;
+    api_error_from_status(&error, TERN_NO_MEMORY, NULL);
+    json_t *body = error_body(e, &error);
+    buffer_free(out);
+    if (!dump_json(body, out)) {
+        buffer_free(out);
+        (void)buffer_append_string(out, plain);
+    }
+    json_decref(body);
+}
+
+void exchange_answer_json(struct exchange *e, int status, json_t *body)
+{
+    struct buffer text = {0};
+    if (!dump_json(body, &text)) {
+        status = 503;
+        dump_no_memory(e, &text);
+    }
+    json_decref(body);
+    exchange_answer(e, status, "application/json", &text);
 }
 
 void exchange_fail(struct exchange *e, const struct api_error *error)

@@ -1,5 +1,7 @@
 #include "serve/field.h"
 
+#include "serve/json_memory.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -64,7 +66,8 @@ bool field_open_body(const char *body, size_t length, json_t **root, struct api_
         return api_error_invalid(error, NULL, "invalid_json",
                                  "the body has more than %d objects and arrays, or more than %d values",
                                  FIELD_MAX_CONTAINERS, FIELD_MAX_VALUES);
-    *root = json_loadb(body, length, 0, &why);
+    *root = json_memory_read(body, length, 0, &why);
+    if (*root == NULL && json_memory_lost()) return api_error_from_status(error, TERN_NO_MEMORY, NULL);
     if (*root == NULL)
         return api_error_invalid(error, NULL, "invalid_json", "the body is no valid JSON: line %d, column %d: %s",
                                  why.line, why.column, why.text);

@@ -1,8 +1,25 @@
 #include "serve/field.h"
 #include "serve/generation_parts.h"
+#include "serve/json_memory.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+// ---- Giving up ------------------------------------------------------------------------------------------------------
+
+static void cancel(struct part *part)
+{
+    if (part->running) scheduler_cancel(part->generation->model->scheduler, part->id);
+}
+
+static void give_up(struct generation *g, tern_status status)
+{
+    if (g->error.status == 0) api_error_from_status(&g->error, status, NULL);
+    for (size_t i = 0; i < g->n_parts; i++) {
+        g->parts[i].complete = true;
+        cancel(&g->parts[i]);
+    }
+}
 
 // ---- Events ---------------------------------------------------------------------------------------------------------
 
@@ -11,10 +28,12 @@ void generation_tell(struct generation *g, struct generation_event *event)
     if (g->over || atomic_load(&g->gone)) return;
     g->over = event->kind == GENERATION_END || event->kind == GENERATION_ERROR;
     g->dialect->on_event(g->answer, g, event);
+    if (!g->over && json_memory_lost()) give_up(g, TERN_NO_MEMORY); // an answer that lost a part is none
 }
 
 static void tell_error(struct generation *g)
 {
+    json_memory_begin();
     generation_tell(g, &(struct generation_event){.kind = GENERATION_ERROR, .error = &g->error});
 }
 
@@ -155,20 +174,6 @@ static tern_status submit_after_thinking(struct part *part)
 }
 
 // ---- The writer's turns ---------------------------------------------------------------------------------------------
-
-static void cancel(struct part *part)
-{
-    if (part->running) scheduler_cancel(part->generation->model->scheduler, part->id);
-}
-
-static void give_up(struct generation *g, tern_status status)
-{
-    if (g->error.status == 0) api_error_from_status(&g->error, status, NULL);
-    for (size_t i = 0; i < g->n_parts; i++) {
-        g->parts[i].complete = true;
-        cancel(&g->parts[i]);
-    }
-}
 
 static void observe(struct part *part, double time)
 {
@@ -361,6 +366,13 @@ static void take_turn(struct work *work)
 
 // ---- Starting -------------------------------------------------------------------------------------------------------
 
+// Whatever seems wrong with a request of which a part was lost, it is not the client's fault.
+static void prepare(struct generation *g)
+{
+    generation_prepare(g);
+    if (json_memory_lost()) api_error_from_status(&g->error, TERN_NO_MEMORY, NULL);
+}
+
 static void be_prepared(struct models_waiter *waiter, struct served_model *model, const struct api_error *error)
 {
     struct generation *g = (struct generation *)((char *)waiter - offsetof(struct generation, waiter));
@@ -368,7 +380,7 @@ static void be_prepared(struct models_waiter *waiter, struct served_model *model
     if (model == NULL)
         g->error = *error;
     else if (!atomic_load(&g->gone))
-        generation_prepare(g);
+        prepare(g);
     pthread_mutex_lock(&g->mutex);
     g->queued = false; // until here the turn was kept from coming
     wake(g);
@@ -405,7 +417,9 @@ static bool read_request(struct generation *g)
     generation_request_init(g->server, &g->request, root);
     const struct fields fields = {.object = root, .error = &g->error};
     if (g->request.kept == NULL) return field_fail_memory(&fields);
-    if (!g->dialect->read(&fields, &g->request, g->answer)) return false;
+    bool fine = g->dialect->read(&fields, &g->request, g->answer);
+    if (json_memory_lost()) return field_fail_memory(&fields);
+    if (!fine) return false;
     if (g->request.random_seed) g->request.sampling.seed = server_random();
     g->waiter.name = g->request.model;
     return true;

@@ -3,6 +3,7 @@
 #include "serve/access.h"
 #include "serve/connection.h"
 #include "serve/field.h"
+#include "serve/json_memory.h"
 #include "serve/listen.h"
 #include "serve/server.h"
 
@@ -259,6 +260,7 @@ static enum MHD_Result take_body(struct exchange *e, struct MHD_Connection *conn
 static void handle_request(struct work *work)
 {
     struct exchange *e = (struct exchange *)((char *)work - offsetof(struct exchange, work));
+    json_memory_begin();
     e->route->handle(e->http->server, e);
     exchange_release(e);
 }

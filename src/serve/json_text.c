@@ -1,5 +1,7 @@
 #include "serve/json_text.h"
 
+#include "serve/json_memory.h"
+
 #include "text/utf8.h"
 
 json_t *json_text(const char *bytes, size_t length)
@@ -9,6 +11,8 @@ json_t *json_text(const char *bytes, size_t length)
     json_t *value = NULL;
     if (utf8_stream_push(&stream, bytes, length, &text) == TERN_OK && utf8_stream_finish(&stream, &text) == TERN_OK)
         value = json_stringn(text.length > 0 ? text.data : "", text.length);
+    else
+        json_memory_lose();
     buffer_free(&text);
     return value;
 }

@@ -1,6 +1,7 @@
 // Anthropic's /v1/messages: an answer is a list of blocks (thinking, text, calls of tools), and a stream tells of each
 // how it begins, grows and ends. Nothing is kept: each request brings the whole conversation.
 #include "serve/answer.h"
+#include "serve/json_memory.h"
 #include "serve/messages_request.h"
 #include "serve/route.h"
 
@@ -91,7 +92,8 @@ static json_t *call_json(const struct generation_call *call, json_t *input)
 // What the model wrote as arguments, if it is an object.
 static json_t *input_json(const struct generation_call *call)
 {
-    json_t *input = json_loadb(call->arguments.length > 0 ? call->arguments.data : "", call->arguments.length, 0, NULL);
+    const struct buffer *text = &call->arguments;
+    json_t *input = json_memory_read(text->length > 0 ? text->data : "", text->length, 0, NULL);
     if (json_is_object(input)) return input;
     json_decref(input);
     return json_object();

@@ -1,6 +1,7 @@
 #include "serve/server.h"
 
 #include "serve/connection.h"
+#include "serve/json_memory.h"
 #include "serve/json_text.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ static tern_status start(struct server *server)
 tern_status server_open(const struct server_options *options, struct server **out)
 {
     *out = NULL;
+    json_memory_watch();
     struct server *server = calloc(1, sizeof *server);
     if (server == NULL) return status_fail(TERN_NO_MEMORY, "no memory for the server");
     server->options = *options;

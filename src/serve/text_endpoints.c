@@ -1,6 +1,7 @@
 // /tokenize, /detokenize and /apply-template, as llama.cpp's server has them (and the names of vLLM's fields).
 #include "serve/answer.h"
 #include "serve/chat_request.h"
+#include "serve/json_memory.h"
 #include "serve/models.h"
 #include "serve/route.h"
 #include "serve/server.h"
@@ -25,6 +26,7 @@ static void run_errand(struct models_waiter *waiter, struct served_model *model,
     struct api_error failure = {0};
     const struct fields fields = {.object = errand->root, .error = &failure};
     json_t *body = model != NULL ? errand->answer(&fields, errand->server, model) : NULL;
+    if (json_memory_lost()) api_error_from_status(&failure, TERN_NO_MEMORY, NULL); // whatever it says besides
     if (body != NULL) {
         exchange_answer_json(errand->exchange, 200, body);
     } else {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "serve/json_memory.h"
 #include "serve/tool_schema.h"
 
 enum { SHORT_ID = 9 };
@@ -20,6 +21,11 @@ static tern_status keep(struct tool_prompt *prompt, struct buffer *text, const c
     if (json_array_append_new(prompt->kept, string) != 0) return no_memory();
     *out = json_string_value(string);
     return TERN_OK;
+}
+
+static json_t *read_json(const char *text)
+{
+    return json_memory_read(text, strlen(text), 0, NULL);
 }
 
 static tern_status append_json(struct buffer *out, const json_t *value)
@@ -47,7 +53,7 @@ static void parse_arguments(json_t *call)
 {
     json_t *function = json_object_get(call, "function");
     const char *text = json_string_value(json_object_get(function, "arguments"));
-    json_t *arguments = text == NULL ? NULL : json_loads(text, 0, NULL);
+    json_t *arguments = text == NULL ? NULL : read_json(text);
     if (json_is_object(arguments))
         json_object_set_new(function, "arguments", arguments);
     else
@@ -78,7 +84,7 @@ static void shorten_call_id(json_t *call)
 static tern_status give_calls(struct tool_prompt *prompt, bool short_ids, tern_message *message)
 {
     size_t index;
-    json_t *call, *calls = json_loads(message->tool_calls, 0, NULL);
+    json_t *call, *calls = read_json(message->tool_calls);
     json_array_foreach(calls, index, call)
     {
         parse_arguments(call);
@@ -179,7 +185,7 @@ static tern_status append_calls(struct buffer *out, const json_t *calls)
 static tern_status write_calls(struct tool_prompt *prompt, tern_message *message)
 {
     struct buffer text = {0};
-    json_t *calls = json_loads(message->tool_calls, 0, NULL);
+    json_t *calls = read_json(message->tool_calls);
     tern_status status = message->content == NULL ? TERN_OK : buffer_append_string(&text, message->content);
     if (status == TERN_OK) status = append_calls(&text, calls);
     json_decref(calls);

@@ -1,5 +1,7 @@
 #include "serve/workers.h"
 
+#include "serve/json_memory.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +35,10 @@ static struct work *take(struct workers *workers)
 static void *serve_work(void *context)
 {
     struct work *work;
-    while ((work = take(context)) != NULL)
+    while ((work = take(context)) != NULL) {
+        json_memory_begin();
         work->run(work);
+    }
     return NULL;
 }
 

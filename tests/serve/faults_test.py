@@ -16,7 +16,19 @@ import unittest
 
 from server import Answer, Models, Server
 
+import chain_model
+
 TERN, FAULTS = (os.path.abspath(sys.argv.pop(1)) for _ in range(2))
+HELLO = [{"role": "user", "content": "Hi"}]
+CALLING = ["\n", "Let", " me", " see", ".\n", "<tool_call>", "{\"name\": \"", "look", "\", \"arguments\": ", "{\"at\": ",
+           "\"sky\"", "}}", "</tool_call>", "<|im_end|>"]
+TOOLS = chain_model.CHATML + "{# <tool_call> {{ tools }} #}"
+PLACE = {"type": "object", "properties": {"at": {"enum": ["sky", "sea"]}}, "required": ["at"],
+         "additionalProperties": False}
+TALK = [{"role": "system", "content": "Be \"brief\"."}, {"role": "user", "content": [{"type": "text", "text": "a\nb"}]},
+        {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "function",
+                                              "function": {"name": "f", "arguments": "{\"x\": 1}"}}]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "2"}, {"role": "user", "content": "c"}]
 # What is another each time; of the prompt's tokens some may have been computed again.
 FLEETING = ("id", "call_id", "item_id", "created", "created_at", "completed_at", "cached_tokens", "input_tokens",
             "cache_read_input_tokens")
@@ -120,8 +132,56 @@ class Faults(unittest.TestCase):
         self.assertEqual(server.metric("tern_requests_active") + server.metric("tern_requests_waiting"), 0)
         self.assertEqual(server.metric("tern_kv_bytes"), server.metric("tern_kv_bytes_remembered"))
 
+    def chat(self, model="chain.gguf", messages=HELLO, step=3, **fields):
+        body = {"messages": messages, "temperature": 0, "seed": 1, **fields}
+        self.sweep(model, "/v1/chat/completions", body, step)
+
+    def test_chat(self):
+        self.chat(step=1)
+
+    def test_talk(self):
+        body = {"messages": TALK, "temperature": 0}
+        self.sweep("chain.gguf", "/v1/chat/completions", body, ends=(False,))  # a lost byte of a string, and all is well
+
+    def test_probabilities(self):
+        self.chat(n=2, max_tokens=4, logprobs=True, top_logprobs=2, stop=["zz"], logit_bias={"5": 1})
+
+    def test_stream(self):
+        self.chat(stream=True, stream_options={"include_usage": True})
+
+    def test_calls(self):
+        path = os.path.join(Models.get(), "calling.gguf")
+        chain_model.write_model(path, chain=CALLING, template=TOOLS)
+        tool = {"name": "look", "description": "looks", "parameters": PLACE}
+        self.chat(path, tools=[{"type": "function", "function": tool}])
+        body = {"input": "Hi", "temperature": 0, "tools": [{"type": "function", **tool}]}
+        self.sweep(path, "/v1/responses", {**body, "stream": True}, step=7)
+        self.sweep(path, "/v1/responses", body, step=5)
+        tool = {"name": "look", "input_schema": PLACE}
+        self.sweep(path, "/v1/messages", {"messages": HELLO, "max_tokens": 50, "temperature": 0, "tools": [tool]}, step=5)
+
+    def test_thinking(self):
+        self.chat("thoughtful.gguf", reasoning_effort="high")
+        self.sweep("thoughtful.gguf", "/apply-template", {"messages": HELLO, "reasoning_effort": "none",
+                                                          "chat_template_kwargs": {"sky": "blue"}})
+
+    def test_completions(self):
+        self.sweep("chain.gguf", "/v1/completions", {"prompt": ["Hi", "\n"], "n": 2, "logprobs": 2, "max_tokens": 3,
+                                                     "temperature": 0}, step=3)
+
+    def test_embeddings(self):
+        self.sweep("chain.gguf", "/v1/embeddings", {"input": ["Hi", "you"], "dimensions": 4}, step=2)
+
+    def test_tokens(self):
+        self.sweep("chain.gguf", "/tokenize", {"content": "I am \u00e9", "with_pieces": True})
+        self.sweep("chain.gguf", "/detokenize", {"tokens": [72, 73, 74]})
+
     def test_headers(self):
         for path in ("/", "/health"):
+            self.sweep("chain.gguf", path, None)
+
+    def test_facts(self):
+        for path in ("/v1/models", "/props"):
             self.sweep("chain.gguf", path, None)
 
 
