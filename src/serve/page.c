@@ -86,17 +86,15 @@ static void answer_file(struct exchange *exchange, const struct page_file *file)
     const struct page_body *body = choose_body(exchange, file);
     const char *known = exchange_header(exchange, "If-None-Match");
     struct buffer bytes = {0};
+    bool is_known = known != NULL && strstr(known, body->etag) != NULL;
+    if (!is_known && buffer_append(&bytes, body->bytes, body->length) != TERN_OK) {
+        exchange_fail_memory(exchange); // without the page's headers: nobody is to keep this for a year
+        return;
+    }
     add_headers(exchange, file);
     exchange_add_header(exchange, "ETag", body->etag);
-    if (known != NULL && strstr(known, body->etag) != NULL) {
-        exchange_answer(exchange, 304, "", &bytes);
-    } else if (buffer_append(&bytes, body->bytes, body->length) == TERN_OK) {
-        if (body == &file->gzip) exchange_add_header(exchange, "Content-Encoding", "gzip");
-        exchange_answer(exchange, 200, file->type, &bytes);
-    } else {
-        buffer_free(&bytes);
-        exchange_fail_memory(exchange);
-    }
+    if (!is_known && body == &file->gzip) exchange_add_header(exchange, "Content-Encoding", "gzip");
+    exchange_answer(exchange, is_known ? 304 : 200, is_known ? "" : file->type, &bytes);
 }
 
 void page_handle(struct server *server, struct exchange *exchange)

@@ -125,6 +125,8 @@ class Faults(unittest.TestCase):
         self.assertTrue(tells_of_failure(said), (answer.status, answer.body[-300:]))
         if answer.headers["Content-Type"] == "application/json":
             self.assertEqual(answer.status, 503, answer.body)
+            self.assertIn(answer.headers["Cache-Control"], (None, "no-store"), "an error would be kept")
+            self.assertIsNone(answer.headers["ETag"])
 
     def check_at_rest(self, server):
         """Nobody has a place, and all keys and values are remembered ones."""
