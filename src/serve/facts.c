@@ -130,9 +130,13 @@ static void append_slots(json_t *list, const char *name, const struct scheduler_
 
 void slots_handle(struct server *server, struct exchange *exchange)
 {
-    json_t *list = json_array();
     struct scheduler_stats *stats = malloc(sizeof *stats);
-    for (size_t i = 0; stats != NULL && i < models_count(server->models); i++) {
+    if (stats == NULL) {
+        exchange_fail_memory(exchange);
+        return;
+    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < models_count(server->models); i++) {
         struct served_model *model = models_peek(server->models, i);
         if (model == NULL) continue;
         scheduler_get_stats(model->scheduler, stats);

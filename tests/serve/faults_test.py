@@ -183,7 +183,7 @@ class Faults(unittest.TestCase):
             self.sweep("chain.gguf", path, None)
 
     def test_facts(self):
-        for path in ("/v1/models", "/props"):
+        for path in ("/v1/models", "/props", "/slots"):
             self.sweep("chain.gguf", path, None)
 
 
