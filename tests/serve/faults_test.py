@@ -81,8 +81,8 @@ def tells_of_failure(said):
 
 
 class Faults(unittest.TestCase):
-    def sweep(self, model, path, body, step=1, ends=(False, True)):
-        """Each allocation of a request fails, alone, or with all that follow."""
+    def sweep(self, model, path, body, step=1, forever=False):
+        """One allocation of a request fails, or all from that one on: first its first, at last its last."""
         memory = Memory(os.path.join(Models.get(), "faults"))
         with Server(TERN, Models.get(), model, "--parallel", "2",
                     environment={"LD_PRELOAD": FAULTS, "TERN_FAULTS": memory.path}) as server:
@@ -94,7 +94,7 @@ class Faults(unittest.TestCase):
             count = memory.rest()
             self.assertGreater(count, 5)
             for number in range(1, count + 1, step):
-                last = NEVER if ends[number // step % len(ends)] else number
+                last = NEVER if forever else number
                 with self.subTest(path=path, number=number, last=last):
                     memory.fail(number, last)
                     answer = ask()
@@ -134,16 +134,16 @@ class Faults(unittest.TestCase):
         self.assertEqual(server.metric("tern_requests_active") + server.metric("tern_requests_waiting"), 0)
         self.assertEqual(server.metric("tern_kv_bytes"), server.metric("tern_kv_bytes_remembered"))
 
-    def chat(self, model="chain.gguf", messages=HELLO, step=3, **fields):
-        body = {"messages": messages, "temperature": 0, "seed": 1, **fields}
-        self.sweep(model, "/v1/chat/completions", body, step)
+    def chat(self, model="chain.gguf", step=3, forever=False, **fields):
+        body = {"messages": HELLO, "temperature": 0, "seed": 1, **fields}
+        self.sweep(model, "/v1/chat/completions", body, step, forever)
 
     def test_chat(self):
-        self.chat(step=1)
+        for forever in (False, True):
+            self.chat(step=1, forever=forever)
 
     def test_talk(self):
-        body = {"messages": TALK, "temperature": 0}
-        self.sweep("chain.gguf", "/v1/chat/completions", body, ends=(False,))  # a lost byte of a string, and all is well
+        self.chat(step=1, messages=TALK)
 
     def test_probabilities(self):
         self.chat(n=2, max_tokens=4, logprobs=True, top_logprobs=2, stop=["zz"], logit_bias={"5": 1})
