@@ -194,7 +194,8 @@ static tern_status draw_token(struct request *r, tern_token *out)
         return TERN_OK;
     }
     struct sampler_filter filter = {.allows = allows, .mask = mask, .context = r->constraint};
-    return sampler_sample_allowed(r->sampler, r->logits, r->tokens, n, &filter, out);
+    TRY(sampler_sample_allowed(r->sampler, r->logits, r->tokens, n, &filter, out));
+    return constraint_lost(r->constraint) ? status_fail(TERN_NO_MEMORY, "no memory to look at a token") : TERN_OK;
 }
 
 static tern_status draw_answer(struct request *r, struct draw *draw)

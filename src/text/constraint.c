@@ -31,6 +31,7 @@ struct constraint_state {
     struct machine machine;
     uint32_t now, free_part; // states of the machine; free_part is MACHINE_DEAD if there is none
     bool ended;              // an end token came
+    bool lost;               // there was no memory to look at a token
     uint32_t *path;          // [longest token + 1] the states along the way into the trie
     struct kept_mask masks[MASKS_KEPT];
     uint64_t clock;
@@ -251,7 +252,15 @@ bool constraint_allows(struct constraint_state *s, tern_token token)
     if (s->ended || !is_token(s, token)) return false;
     if (constraint_is_free(s)) return true;
     if (tokenizer_is_end(s->constraint->vocabulary->tokenizer, token)) return constraint_may_end(s);
-    return make_room(s) == TERN_OK && walk_token(s, s->now, token, &next) == TERN_OK && next != MACHINE_DEAD;
+    tern_status status = make_room(s);
+    if (status == TERN_OK) status = walk_token(s, s->now, token, &next);
+    s->lost = s->lost || status == TERN_NO_MEMORY;
+    return status == TERN_OK && next != MACHINE_DEAD;
+}
+
+bool constraint_lost(const struct constraint_state *s)
+{
+    return s->lost;
 }
 
 static tern_status accept_text(struct constraint_state *s, tern_token token)

@@ -54,8 +54,11 @@ tern_status constraint_begin(const struct constraint *constraint, struct constra
 void constraint_end(struct constraint_state *state); // NULL is fine
 
 // Whether the token may come next: much cheaper than the mask of all, so it is asked first. End tokens may come where
-// constraint_may_end() says so.
+// constraint_may_end() says so. False without memory too: then constraint_lost() tells.
 bool constraint_allows(struct constraint_state *state, tern_token token);
+
+// True if a token may have been refused for want of memory: whatever was taken in its place is not to be trusted.
+bool constraint_lost(const struct constraint_state *state);
 
 // True if any token is allowed now (the free part): no mask is needed.
 bool constraint_is_free(const struct constraint_state *state);

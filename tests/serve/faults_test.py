@@ -162,6 +162,11 @@ class Faults(unittest.TestCase):
         tool = {"name": "look", "input_schema": PLACE}
         self.sweep(path, "/v1/messages", {"messages": HELLO, "max_tokens": 50, "temperature": 0, "tools": [tool]}, step=5)
 
+    def test_constraints(self):
+        form = {"type": "json_schema", "json_schema": {"name": "place", "schema": PLACE}}
+        self.chat(response_format=form, max_tokens=30, step=1)
+        self.chat(grammar="root ::= \"I am\" \" ok\"", max_tokens=30, step=2)
+
     def test_thinking(self):
         self.chat("thoughtful.gguf", reasoning_effort="high")
         self.sweep("thoughtful.gguf", "/apply-template", {"messages": HELLO, "reasoning_effort": "none",
