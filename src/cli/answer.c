@@ -64,12 +64,14 @@ static void release_certain(struct answer *answer)
 bool answer_write(void *context, const char *text, size_t length)
 {
     struct answer *answer = context;
-    if (buffer_append(&answer->text, text, length) != TERN_OK) return false;
+    answer->lost = answer->lost || buffer_append(&answer->text, text, length) != TERN_OK;
+    if (answer->lost) return false;
     if (answer->stream == NULL || length == 0) return true;
     if (!terminal_has_colour(answer->stream)) {
         terminal_write(answer->stream, text, length);
     } else {
-        if (buffer_append(&answer->held, text, length) != TERN_OK) return false;
+        answer->lost = buffer_append(&answer->held, text, length) != TERN_OK;
+        if (answer->lost) return false;
         release_certain(answer);
     }
     errno = 0;
@@ -77,11 +79,13 @@ bool answer_write(void *context, const char *text, size_t length)
     return answer->write_error == 0;
 }
 
-void answer_end(struct answer *answer)
+tern_status answer_end(struct answer *answer, tern_status status)
 {
-    if (answer->stream == NULL) return;
-    if (answer->held.length > 0) release(answer, answer->held.length);
-    fputs(terminal_style(answer->stream, STYLE_PLAIN), answer->stream);
+    if (answer->stream != NULL) {
+        if (answer->held.length > 0) release(answer, answer->held.length);
+        fputs(terminal_style(answer->stream, STYLE_PLAIN), answer->stream);
+    }
+    return answer->lost ? status_fail(TERN_NO_MEMORY, "no memory for the answer") : status;
 }
 
 static char *copy_trimmed(const char *text, size_t length)

@@ -10,6 +10,7 @@ struct answer {
     FILE *stream;       // NULL: only kept
     bool thinking;      // inside <think> ... </think>
     int write_error;    // errno of a failed write, 0 if none
+    bool lost;          // there was no memory for some of the text
     struct buffer text; // all of it, tags included
     struct buffer held; // the end of `text` that may be the beginning of a tag
 };
@@ -18,11 +19,13 @@ struct answer {
 void answer_begin(struct answer *answer, FILE *stream, bool thinking);
 void answer_close(struct answer *answer);
 
-// A tern_generation's on_text; `context` is the struct answer. False if the stream cannot be written.
+// A tern_generation's on_text; `context` is the struct answer. False if the stream cannot be written, or without
+// memory.
 bool answer_write(void *context, const char *text, size_t length);
 
-// Writes what is held, ends dimming.
-void answer_end(struct answer *answer);
+// Writes what is held, ends dimming. Returns `status`, what generating came to, unless that was stopped for want of
+// memory here: NO_MEMORY.
+tern_status answer_end(struct answer *answer, tern_status status);
 
 // Splits the text: *reasoning is what stands in the thinking block, *content the rest, without the white space around
 // them. Both are malloc'd; *reasoning is NULL if there was no thinking.

@@ -206,7 +206,7 @@ tern_status conversation_answer(struct conversation *chat, const tern_generation
         g.on_text = answer_write;
         g.context = answer;
         status = tern_session_generate(chat->session, prompt.tokens + shared, prompt.count - shared, &g, result);
-        answer_end(answer);
+        status = answer_end(answer, status);
     }
     tern_free(prompt.tokens);
     if (status != TERN_OK && status != TERN_CANCELLED) return status;

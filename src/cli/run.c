@@ -208,8 +208,7 @@ static tern_status continue_text(tern_session *session, const tern_model *model,
     tern_generation g = *generation;
     g.on_text = answer_write;
     g.context = answer;
-    tern_status status = tern_session_generate(session, tokens, count, &g, result);
-    answer_end(answer);
+    tern_status status = answer_end(answer, tern_session_generate(session, tokens, count, &g, result));
     tern_free(tokens);
     return status;
 }
@@ -230,12 +229,16 @@ static tern_status answer_chat(const struct run_options *o, tern_model *model, t
     return status;
 }
 
+// NULL without memory.
 static json_t *tokens_to_json(const tern_session *session, int32_t n_prompt)
 {
     json_t *list = json_array();
     const tern_token *tokens = tern_session_tokens(session);
-    for (size_t i = (size_t)n_prompt; i < tern_session_length(session); i++)
-        json_array_append_new(list, json_integer(tokens[i]));
+    for (size_t i = (size_t)n_prompt; i < tern_session_length(session); i++) {
+        if (json_array_append_new(list, json_integer(tokens[i])) == 0) continue;
+        json_decref(list);
+        return NULL;
+    }
     return list;
 }
 
@@ -250,10 +253,11 @@ static int print_json(const struct run_options *o, const tern_model *model, cons
         "generated_tokens", (int)r->n_generated, "seed", (json_int_t)o->sampling.seed, "timings", "prompt_seconds",
         r->prompt_seconds, "prompt_tokens_per_second", rate(r->n_prompt, r->prompt_seconds), "generate_seconds",
         r->generate_seconds, "generated_tokens_per_second", rate(r->n_generated, r->generate_seconds));
-    if (object == NULL) return terminal_error(EXIT_FAILED, "no memory for the JSON object");
-    json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    fputc('\n', stdout);
+    char *text = object != NULL ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(object);
+    if (text == NULL) return terminal_error(EXIT_FAILED, "no memory for the JSON object");
+    puts(text);
+    free(text);
     return EXIT_OK;
 }
 

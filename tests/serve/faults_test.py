@@ -11,6 +11,7 @@ import json
 import mmap
 import os
 import struct
+import subprocess
 import sys
 import unittest
 
@@ -190,6 +191,39 @@ class Faults(unittest.TestCase):
     def test_facts(self):
         for path in ("/v1/models", "/props", "/slots"):
             self.sweep("chain.gguf", path, None)
+
+
+class Run(unittest.TestCase):
+    """tern run says what went wrong, and nothing by halves."""
+
+    def run_model(self, memory, *words):
+        command = [TERN, "run", os.path.join(Models.get(), "chain.gguf"), "Hi", "--temp", "0", "-t", "2", *words]
+        environment = {"PATH": os.environ["PATH"], "LD_PRELOAD": FAULTS, "TERN_FAULTS": memory.path}
+        return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+
+    def sweep(self, said, *words):
+        memory = Memory(os.path.join(Models.get(), "faults"))
+        memory.fail(NEVER, NEVER)
+        right = said(self.run_model(memory, *words).stdout)
+        for number in range(1, memory.rest() + 1, 3):
+            with self.subTest(words=words, number=number):
+                memory.fail(number, number)
+                result = self.run_model(memory, *words)
+                memory.rest()
+                if result.returncode == 0:
+                    self.assertEqual(said(result.stdout), right)
+                else:
+                    self.assertEqual(result.returncode, 1)
+                    self.assertRegex(result.stderr.decode(), "memory|cannot")
+
+    def test_text(self):
+        self.sweep(lambda output: output)
+
+    def test_json(self):
+        def said(output):
+            answer = json.loads(output)
+            return answer["text"], answer["tokens"], answer["finish"]
+        self.sweep(said, "--json")
 
 
 if __name__ == "__main__":
