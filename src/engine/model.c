@@ -66,7 +66,7 @@ static tern_status open_chat_template(tern_model *model)
         status = template_parse(source.data, source.length, &model->chat_template);
         if (status != TERN_OK) status_prefix(status, "%s: %s: ", model->file->path, TEMPLATE_KEY);
     }
-    return status == TERN_OK ? TERN_OK : remember_chat_error(model, status);
+    return status == TERN_OK || status == TERN_NO_MEMORY ? status : remember_chat_error(model, status);
 }
 
 // Keys and values come later: callers that know how many ask for the tiles that leave them room.

@@ -188,6 +188,29 @@ class Faults(unittest.TestCase):
         for path in ("/", "/health"):
             self.sweep("chain.gguf", path, None)
 
+    def test_loading(self):
+        """Two models, one of which fits: each is loaded anew, and is all there, or is loaded again when it is wanted."""
+        names = ("chain", "thoughtful")
+        memory = Memory(os.path.join(Models.get(), "faults"))
+        room = max(os.path.getsize(os.path.join(Models.get(), f"{name}.gguf")) for name in names) + 1
+        with Server(TERN, Models.get(), *(f"{name}.gguf" for name in names), "--models-memory", str(room), "--parallel",
+                    "2", environment={"LD_PRELOAD": FAULTS, "TERN_FAULTS": memory.path}) as server:
+            def ask(name):
+                body = {"model": name, "messages": HELLO, "temperature": 0, "seed": 1}
+                return self.ask(server, "/v1/chat/completions", body)
+            right = {name: meaning(ask(name)) for name in names}
+            memory.fail(NEVER, NEVER)
+            ask(names[0])
+            for number in range(1, memory.rest(), 2):
+                for name in reversed(names):
+                    with self.subTest(name=name, number=number):
+                        memory.fail(number, number)
+                        answer = ask(name)
+                        memory.rest()
+                        self.assertTrue(answer is None or answer.status in (500, 503) or meaning(answer) == right[name])
+                        self.assertEqual(meaning(ask(name)), right[name])
+            self.check_at_rest(server)
+
     def test_facts(self):
         for path in ("/v1/models", "/props", "/slots"):
             self.sweep("chain.gguf", path, None)
