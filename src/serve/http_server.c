@@ -34,7 +34,7 @@ static void await_request(struct connection *c)
 static struct connection *connection_open(struct http_server *http, struct MHD_Connection *connection)
 {
     struct connection *c = calloc(1, sizeof *c);
-    if (c == NULL) return NULL; // the connection works, but nobody looks after it
+    if (c == NULL) return NULL; // nobody looks after it: no request is taken on it
     c->http = http;
     c->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     await_request(c);
@@ -79,7 +79,6 @@ static struct connection *connection_of(struct MHD_Connection *connection)
 static void connection_set_exchange(struct MHD_Connection *connection, struct exchange *exchange)
 {
     struct connection *c = connection_of(connection);
-    if (c == NULL) return;
     struct exchange *before = c->exchange;
     pthread_mutex_lock(&c->http->mutex);
     c->exchange = exchange != NULL ? exchange_hold(exchange) : NULL;
@@ -92,7 +91,6 @@ static void connection_set_exchange(struct MHD_Connection *connection, struct ex
 static void connection_note_body(struct MHD_Connection *connection, size_t length, bool complete)
 {
     struct connection *c = connection_of(connection);
-    if (c == NULL) return;
     double last = model_clock() + c->http->options.timeout;
     pthread_mutex_lock(&c->http->mutex);
     c->deadline += (double)length / HTTP_MIN_BYTES_A_SECOND;
@@ -223,7 +221,7 @@ static enum MHD_Result answer_error(struct exchange *e, const struct api_error *
 static enum MHD_Result begin_request(struct http_server *http, struct MHD_Connection *connection, const char *path,
                                      const char *method, void **context)
 {
-    struct exchange *e = exchange_open(http, connection, method, path);
+    struct exchange *e = connection_of(connection) != NULL ? exchange_open(http, connection, method, path) : NULL;
     if (e == NULL) return MHD_NO;
     *context = e;
     atomic_fetch_add(&http->n_requests, 1);

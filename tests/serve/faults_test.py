@@ -10,12 +10,13 @@ import http.client
 import json
 import mmap
 import os
+import select
 import struct
 import subprocess
 import sys
 import unittest
 
-from server import Answer, Models, Server
+from server import ENDLESSLY, Answer, Models, Server
 
 import chain_model
 
@@ -51,10 +52,13 @@ class Memory:
         self.page[8:32] = struct.pack("=QQQ", 0, first, last)
         self.page[:8] = struct.pack("=Q", 1)
 
+    def count(self):
+        return struct.unpack("=Q", self.page[8:16])[0]
+
     def rest(self):
         """All is well again. Returns how many allocations there were."""
         self.page[:8] = bytes(8)
-        return struct.unpack("=Q", self.page[8:16])[0]
+        return self.count()
 
 
 def lasting(value):
@@ -210,6 +214,24 @@ class Faults(unittest.TestCase):
                         self.assertTrue(answer is None or answer.status in (500, 503) or meaning(answer) == right[name])
                         self.assertEqual(meaning(ask(name)), right[name])
             self.check_at_rest(server)
+
+    def test_who_leaves_is_missed(self):
+        """A connection that there was no memory to look after waits for no answer: nobody would see its client leave."""
+        memory = Memory(os.path.join(Models.get(), "faults"))
+        body = json.dumps({"messages": HELLO, "max_tokens": ENDLESSLY}).encode()
+        with Server(TERN, Models.get(), "endless.gguf", "--grace", "0",
+                    environment={"LD_PRELOAD": FAULTS, "TERN_FAULTS": memory.path}) as server:
+            for number in range(1, 20):
+                memory.fail(number, number)
+                with self.subTest(number=number), contextlib.closing(server.socket()) as connection:
+                    with contextlib.suppress(ConnectionError):
+                        connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+                                           % len(body) + body)
+                    server.until(lambda: memory.count() >= number)
+                    memory.rest()
+                    server.until(lambda: select.select([connection], [], [], 0)[0] or server.busy_slots())
+                    connection.close()
+                    server.until(lambda: not server.busy_slots())
 
     def test_facts(self):
         for path in ("/v1/models", "/props", "/slots"):
