@@ -1,6 +1,7 @@
 // /v1/embeddings: https://platform.openai.com/docs/api-reference/embeddings
 #include "serve/answer.h"
 #include "serve/field.h"
+#include "serve/json_memory.h"
 #include "serve/models.h"
 #include "serve/route.h"
 #include "serve/server.h"
@@ -181,11 +182,9 @@ static json_t *row_value(const struct embedding *e, float *row)
 // Takes the reference; NULL is no memory.
 static tern_status append_json(struct buffer *out, json_t *value)
 {
-    char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-    tern_status status = text == NULL ? TERN_NO_MEMORY : buffer_append_string(out, text);
-    free(text);
+    bool written = json_memory_write(value, out);
     json_decref(value);
-    return status;
+    return written ? TERN_OK : TERN_NO_MEMORY;
 }
 
 // The next text's entry. Numbers as JSON values take several times the memory of their text: there are only one row's.

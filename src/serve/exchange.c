@@ -240,27 +240,6 @@ void exchange_answer(struct exchange *e, int status, const char *type, struct bu
     buffer_free(body);
 }
 
-// jansson does not look whether the name of a pair was taken.
-struct dump {
-    struct buffer *out;
-    bool failed;
-};
-
-static int append_json(const char *bytes, size_t length, void *context)
-{
-    struct dump *dump = context;
-    dump->failed = dump->failed || buffer_append(dump->out, bytes, length) != TERN_OK;
-    return dump->failed ? -1 : 0;
-}
-
-// False without memory, now or when the value was made.
-static bool dump_json(json_t *json, struct buffer *out)
-{
-    struct dump dump = {.out = out};
-    return json != NULL && json_dump_callback(json, append_json, &dump, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0 &&
-           !dump.failed && !json_memory_lost();
-}
-
 static json_t *error_body(const struct exchange *e, const struct api_error *error)
 {
     json_memory_begin(); // what it is not made of may have been lost
@@ -278,7 +257,7 @@ static void dump_no_memory(const struct exchange *e, struct buffer *out)
     api_error_from_status(&error, TERN_NO_MEMORY, NULL);
     json_t *body = error_body(e, &error);
     buffer_free(out);
-    if (!dump_json(body, out)) {
+    if (!json_memory_write(body, out)) {
         buffer_free(out);
         (void)buffer_append_string(out, plain);
     }
@@ -288,7 +267,7 @@ static void dump_no_memory(const struct exchange *e, struct buffer *out)
 void exchange_answer_json(struct exchange *e, int status, json_t *body)
 {
     struct buffer text = {0};
-    if (!dump_json(body, &text)) {
+    if (!json_memory_write(body, &text)) {
         status = 503;
         dump_no_memory(e, &text);
     }
@@ -356,7 +335,7 @@ void exchange_write_event(struct exchange *e, const char *name, json_t *data)
 {
     struct buffer text = {0};
     bool fine = name == NULL || buffer_append_format(&text, "event: %s\n", name) == TERN_OK;
-    fine = fine && buffer_append_string(&text, "data: ") == TERN_OK && dump_json(data, &text) &&
+    fine = fine && buffer_append_string(&text, "data: ") == TERN_OK && json_memory_write(data, &text) &&
            buffer_append_string(&text, "\n\n") == TERN_OK;
     json_decref(data);
     if (fine)

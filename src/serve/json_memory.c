@@ -65,6 +65,26 @@ bool json_memory_lost(void)
     return lost;
 }
 
+// jansson does not look whether the name of a pair was taken.
+struct dump {
+    struct buffer *out;
+    bool failed;
+};
+
+static int append(const char *bytes, size_t length, void *context)
+{
+    struct dump *dump = context;
+    dump->failed = dump->failed || buffer_append(dump->out, bytes, length) != TERN_OK;
+    return dump->failed ? -1 : 0;
+}
+
+bool json_memory_write(const json_t *value, struct buffer *out)
+{
+    const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9);
+    struct dump dump = {.out = out};
+    return value != NULL && json_dump_callback(value, append, &dump, flags) == 0 && !dump.failed && !lost;
+}
+
 json_t *json_memory_read(const char *text, size_t length, size_t flags, json_error_t *why)
 {
     size_t size = 2 * field_body_memory(text, length) + TEXT_BYTES * length + LEAST_RESERVE;

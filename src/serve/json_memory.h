@@ -4,6 +4,8 @@
 #ifndef SERVE_JSON_MEMORY_H
 #define SERVE_JSON_MEMORY_H
 
+#include "base/buffer.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 
@@ -18,6 +20,10 @@ void json_memory_lose(void);
 
 // True if there was no memory for some JSON that was made on this thread since then.
 bool json_memory_lost(void);
+
+// Appends the value's JSON, in one line. False without memory, now or when the value was made (NULL is that too): then
+// some of it may be there.
+bool json_memory_write(const json_t *value, struct buffer *out);
 
 // The value of a text, as json_loadb() reads it with `flags`; NULL if that is none, or without memory: then
 // json_memory_lost() tells. `why` may be NULL.
