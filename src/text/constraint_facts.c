@@ -217,6 +217,7 @@ static tern_status read_multiple(struct schema_compiler *c, const struct json *v
         divisor = divisor * 10 + (uint32_t)(number.whole[i] - '0');
     }
     if (f->n_divisors == MAX_LISTS) return too_many(value);
+    f->divisors_at = value;
     f->divisors[f->n_divisors++] = divisor;
     return TERN_OK;
 }

@@ -107,6 +107,40 @@ tern_status schema_set_strings(struct schema_compiler *c, const struct schema_se
 
 // ---- Numbers --------------------------------------------------------------------------------------------------------
 
+// Whether a multiple is one is seen by those who read doubles where these have all its digits: up to 15.
+static tern_status exact_bounds(const struct facts *f, struct number_bounds *bounds)
+{
+    static const struct decimal least = {.whole = "999999999999999", .fraction = "", .n_whole = 15, .negative = true};
+    static const struct decimal most = {.whole = "999999999999999", .fraction = "", .n_whole = 15};
+    *bounds = f->bounds;
+    if ((bounds->low && decimal_compare(bounds->low, &most) > 0) ||
+        (bounds->high && decimal_compare(bounds->high, &least) < 0))
+        return schema_unsupported(f->divisors_at, "multipleOf is supported for numbers of up to 15 digits");
+    if (!bounds->low || decimal_compare(bounds->low, &least) < 0) {
+        bounds->low = &least;
+        bounds->above = false;
+    }
+    if (!bounds->high || decimal_compare(bounds->high, &most) > 0) {
+        bounds->high = &most;
+        bounds->below = false;
+    }
+    return TERN_OK;
+}
+
+static tern_status multiples(struct schema_compiler *c, const struct facts *f, struct regular *out)
+{
+    struct number_bounds bounds;
+    TRY(exact_bounds(f, &bounds));
+    TRY(number_integers(c->arena, &bounds, out));
+    for (size_t i = 0; i < f->n_divisors; i++) {
+        struct regular these, both;
+        TRY(number_multiples(c->arena, f->divisors[i], &these));
+        TRY(regular_intersect(c->arena, out, &these, &both));
+        *out = both;
+    }
+    return TERN_OK;
+}
+
 tern_status schema_numbers(struct schema_compiler *c, const struct facts *f, struct regular *out)
 {
     *out = (struct regular){.n_states = 0};
@@ -116,13 +150,7 @@ tern_status schema_numbers(struct schema_compiler *c, const struct facts *f, str
         if (f->excluded[i]->kind == JSON_NUMBER)
             return schema_unsupported(f->excluded[i], "`not` a number is not supported");
     }
-    if (f->types & TYPE_FRACTION && f->n_divisors == 0) return number_decimals(c->arena, &f->bounds, out);
-    TRY(number_integers(c->arena, &f->bounds, out));
-    for (size_t i = 0; i < f->n_divisors; i++) {
-        struct regular multiples, both;
-        TRY(number_multiples(c->arena, f->divisors[i], &multiples));
-        TRY(regular_intersect(c->arena, out, &multiples, &both));
-        *out = both;
-    }
-    return TERN_OK;
+    if (f->n_divisors > 0) return multiples(c, f, out);
+    return f->types & TYPE_FRACTION ? number_decimals(c->arena, &f->bounds, out)
+                                    : number_integers(c->arena, &f->bounds, out);
 }

@@ -103,6 +103,7 @@ struct facts {
     struct number_bounds bounds; // of which low and high point here
     uint32_t divisors[MAX_LISTS];
     size_t n_divisors;
+    const struct json *divisors_at;
 
     uint32_t min_length, max_length; // in characters; GRAMMAR_MANY: no bound
     const struct regular *patterns[MAX_LISTS];

@@ -148,6 +148,8 @@ static void messages(void **unused)
         {"{\"pattern\": \"*\"}", "something to repeat expected at byte 0", TERN_INVALID},
         {"{\"pattern\": \"a.{14}b\"}", "takes too long", TERN_LIMIT},
         {"{\"multipleOf\": 0.01}", "schema, /multipleOf: multipleOf is supported with whole numbers", TERN_UNSUPPORTED},
+        {"{\"multipleOf\": 3, \"minimum\": 1e20}", "schema, /multipleOf: multipleOf is supported for numbers of up to",
+         TERN_UNSUPPORTED},
         {"{\"type\": \"number\", \"minimum\": 0.1234567890123456789}", "cannot be compared exactly", TERN_UNSUPPORTED},
         {"{\"type\": \"array\", \"uniqueItems\": true}", "schema, /uniqueItems: uniqueItems is", TERN_UNSUPPORTED},
         {"{\"oneOf\": [{\"type\": \"string\"}, {\"minLength\": 2}]}", "schema, /oneOf/1: oneOf is not supported where",
@@ -168,6 +170,33 @@ static void messages(void **unused)
             constraint_open_schema(vocabulary, cases[i].schema, strlen(cases[i].schema), NULL, &constraint);
         if (status != cases[i].status || (cases[i].message && !strstr(status_message(), cases[i].message)))
             fail_msg("%s: status %d, \"%s\"", cases[i].schema, (int)status, status_message());
+        constraint_close(constraint);
+    }
+}
+
+// Valid to some readers only, or valid to all.
+static void readers_agree(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *schema, *text;
+        bool written;
+    } cases[] = {
+        // Who reads doubles finds 105898421253648208 here, and a remainder.
+        {"{\"type\": \"integer\", \"multipleOf\": 100}", "105898421253648200", false},
+        {"{\"multipleOf\": 100, \"minimum\": 3, \"maximum\": 1e20}", "105898421253648200", false},
+        {"{\"type\": \"integer\", \"multipleOf\": 100}", "105898421253600", true},
+        {"{\"type\": \"integer\", \"multipleOf\": 100}", "-105898421253600", true},
+        {"{\"type\": \"integer\", \"multipleOf\": 7, \"exclusiveMaximum\": 1e15}", "999999999999994", true},
+        {"{\"type\": \"integer\"}", "105898421253648200", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct constraint *constraint;
+        size_t at;
+        assert_int_equal(
+            constraint_open_schema(vocabulary, cases[i].schema, strlen(cases[i].schema), NULL, &constraint), TERN_OK);
+        enum walk_result result = walk_text(constraint, cases[i].text, strlen(cases[i].text), &at);
+        if ((result == WALK_COMPLETE) != cases[i].written) fail_msg("%s: %s", cases[i].schema, cases[i].text);
         constraint_close(constraint);
     }
 }
@@ -235,11 +264,8 @@ static void categories_are_found_once(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(own_schemas),
-        cmocka_unit_test(suite),
-        cmocka_unit_test(messages),
-        cmocka_unit_test(hostile_schemas),
-        cmocka_unit_test(categories_are_found_once),
+        cmocka_unit_test(own_schemas),   cmocka_unit_test(suite),           cmocka_unit_test(messages),
+        cmocka_unit_test(readers_agree), cmocka_unit_test(hostile_schemas), cmocka_unit_test(categories_are_found_once),
     };
     return cmocka_run_group_tests(tests, open_vocabulary, close_vocabulary);
 }
