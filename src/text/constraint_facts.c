@@ -249,11 +249,18 @@ static tern_status read_pattern(struct schema_compiler *c, const struct json *va
     return add_pattern(value, pattern, f);
 }
 
+// OpenAPI's. All integers that are written fit 64 bits, unless a bound is beyond them.
+static void read_int64(struct facts *f)
+{
+    f->hinted |= TYPE_NUMBER;
+    if (!f->widest) f->types &= ~(unsigned)TYPE_FRACTION;
+}
+
 static void read_int32(struct facts *f)
 {
     static const struct decimal least = {.whole = "2147483648", .fraction = "", .n_whole = 10, .negative = true};
     static const struct decimal most = {.whole = "2147483647", .fraction = "", .n_whole = 10};
-    f->hinted |= TYPE_NUMBER;
+    read_int64(f);
     if (f->widest) return;
     raise_low(f, &least, false);
     lower_high(f, &most, false);
@@ -265,8 +272,9 @@ static tern_status read_format(struct schema_compiler *c, const struct json *val
     const struct regular *pattern;
     if (value->kind != JSON_STRING) return schema_invalid(value, "a string");
     if (json_is(value, "int32")) return read_int32(f), TERN_OK;
-    if (json_is(value, "int64") || json_is(value, "float") || json_is(value, "double"))
-        return f->hinted |= TYPE_NUMBER, TERN_OK; // OpenAPI's; all numbers that are written fit them
+    if (json_is(value, "int64")) return read_int64(f), TERN_OK;
+    if (json_is(value, "float") || json_is(value, "double"))
+        return f->hinted |= TYPE_NUMBER, TERN_OK; // all numbers that are written fit them
     TRY(schema_format(c, value, &pattern));
     f->hinted |= TYPE_STRING;
     return pattern && !f->widest ? add_pattern(value, pattern, f) : TERN_OK;

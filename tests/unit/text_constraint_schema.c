@@ -188,6 +188,12 @@ static void readers_agree(void **unused)
         {"{\"type\": \"integer\", \"multipleOf\": 100}", "105898421253600", true},
         {"{\"type\": \"integer\", \"multipleOf\": 100}", "-105898421253600", true},
         {"{\"type\": \"integer\", \"multipleOf\": 7, \"exclusiveMaximum\": 1e15}", "999999999999994", true},
+        // int32 and int64 are integers, say those who look at formats of numbers.
+        {"{\"format\": \"int32\"}", "200.5", false},
+        {"{\"format\": \"int32\"}", "200", true},
+        {"{\"type\": \"number\", \"format\": \"int64\"}", "2.5e-1", false},
+        {"{\"type\": \"number\", \"format\": \"int64\"}", "-3000000000", true},
+        {"{\"type\": \"number\", \"format\": \"double\"}", "200.5", true},
         {"{\"type\": \"integer\"}", "105898421253648200", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
