@@ -37,6 +37,33 @@ static tern_status check_tool(struct tool_request *t, const json_t *tool)
     return TERN_OK;
 }
 
+static bool takes_objects(const json_t *tool)
+{
+    size_t index;
+    json_t *item, *type = json_object_get(json_object_get(tool_function(tool), "parameters"), "type");
+    const char *name = json_string_value(type);
+    bool found = type == NULL || (name != NULL && strcmp(name, "object") == 0);
+    json_array_foreach(type, index, item)
+    {
+        name = json_string_value(item);
+        found = found || (name != NULL && strcmp(name, "object") == 0);
+    }
+    return found;
+}
+
+// A tool that takes no object could never be called.
+static tern_status check_types(const json_t *tools)
+{
+    size_t index;
+    json_t *tool;
+    json_array_foreach(tools, index, tool)
+    {
+        if (takes_objects(tool)) continue;
+        return status_fail(TERN_INVALID, "tool \"%s\": schema, /type: \"object\" expected", tool_name(tool));
+    }
+    return TERN_OK;
+}
+
 static bool is_strict(const json_t *tool)
 {
     return json_is_true(json_object_get(tool_function(tool), "strict"));
@@ -110,6 +137,7 @@ tern_status tool_constraint_open(const struct constraint_vocabulary *vocabulary,
     if (json_array_size(request->tools) == 0 || request->tool_choice == TOOL_CHOICE_NONE) return TERN_OK;
     struct tool_request t = {.vocabulary = vocabulary, .style = style, .request = request};
     t.options.effort = &t.effort;
+    TRY(check_types(request->tools));
     TRY(set_format(&t));
     set_marks(&t, &style->call_open, think_close);
     tern_status status = open_calls(&t, out);

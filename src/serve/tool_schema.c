@@ -120,12 +120,13 @@ static bool move_references(json_t *value, const struct place *place, bool is_sc
 
 // ---- Calls ------------------------------------------------------------------------------------------------------
 
-// {"name": ..., "arguments": ...} of one tool, whose parameters stand in the definitions.
+// {"name": ..., "arguments": ...} of one tool, whose parameters stand in the definitions. Arguments are an object, even
+// where the parameters do not say so.
 static json_t *call_schema(const struct reply_style *style, const json_t *tool, const char *definition)
 {
-    return json_pack("{s:s, s:{s:{s:s}, s:{s:s}}, s:[s, s], s:b}", "type", "object", "properties", style->name_key,
-                     "const", tool_name(tool), style->arguments_key, "$ref", definition, "required", style->name_key,
-                     style->arguments_key, "additionalProperties", 0);
+    return json_pack("{s:s, s:{s:{s:s}, s:{s:s, s:s}}, s:[s, s], s:b}", "type", "object", "properties", style->name_key,
+                     "const", tool_name(tool), style->arguments_key, "$ref", definition, "type", "object", "required",
+                     style->name_key, style->arguments_key, "additionalProperties", 0);
 }
 
 // The parameters as a part of another schema, where they can have no address of their own. The caller's reference.

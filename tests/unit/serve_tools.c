@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "../support/constraint_fixture.h"
+#include "../support/constraint_walk.h"
 #include "serve/schema_text.h"
 #include "serve/tool_constraint.h"
 #include "serve/tool_prompt.h"
@@ -62,9 +63,11 @@ static void a_call_is_one_of_the_tools(void **state)
         tool_schema(&style, tools, NULL, false, loose),
         parse("{\"anyOf\": ["
               "{\"type\": \"object\", \"properties\": {\"name\": {\"const\": \"weather\"}, \"arguments\": {\"$ref\": "
-              "\"#/$defs/0\"}}, \"required\": [\"name\", \"arguments\"], \"additionalProperties\": false}, "
+              "\"#/$defs/0\", \"type\": \"object\"}}, \"required\": [\"name\", \"arguments\"], "
+              "\"additionalProperties\": false}, "
               "{\"type\": \"object\", \"properties\": {\"name\": {\"const\": \"clock\"}, \"arguments\": {\"$ref\": "
-              "\"#/$defs/1\"}}, \"required\": [\"name\", \"arguments\"], \"additionalProperties\": false}], "
+              "\"#/$defs/1\", \"type\": \"object\"}}, \"required\": [\"name\", \"arguments\"], "
+              "\"additionalProperties\": false}], "
               "\"$defs\": {\"0\": {\"type\": \"object\", \"properties\": {\"where\": {\"$ref\": "
               "\"#/$defs/0/$defs/place\"}, \"const\": {\"$ref\": \"#/$defs/0\"}}, "
               "\"$defs\": {\"place\": {\"enum\": [{\"$ref\": \"#/no\"}]}}}, "
@@ -122,7 +125,7 @@ static void a_list_of_calls_may_be_of_one(void **state)
     expect_json(schema,
                 parse("{\"type\": \"array\", \"minItems\": 1, \"maxItems\": 1, \"items\": {\"anyOf\": ["
                       "{\"type\": \"object\", \"properties\": {\"name\": {\"const\": \"weather\"}, \"parameters\": "
-                      "{\"$ref\": \"#/$defs/0\"}}, \"required\": [\"name\", \"parameters\"], "
+                      "{\"$ref\": \"#/$defs/0\", \"type\": \"object\"}}, \"required\": [\"name\", \"parameters\"], "
                       "\"additionalProperties\": false}]}, \"$defs\": {\"0\": {\"type\": \"object\"}}}"));
     schema = tool_schema(&style, tools, NULL, false, loose);
     assert_null(json_object_get(schema, "maxItems"));
@@ -171,6 +174,47 @@ static void many_tools_take_no_longer_than_one(void **state)
     }
     clock_t one = time_to_refuse(json_pack("[o]", tool_of("{\"pattern\": \"a.{9}b\"}")));
     assert_true(time_to_refuse(tools) < 4 * one);
+}
+
+static bool may_be_called(const char *parameters, const char *call)
+{
+    struct reply_style style = hermes(true);
+    json_t *tools = json_pack("[o]", tool_of(parameters));
+    const struct generation_request request = {.tools = tools, .tool_choice = TOOL_CHOICE_REQUIRED};
+    struct constraint *constraint;
+    size_t at;
+    assert_int_equal(tool_constraint_open(vocabulary, &style, &request, NULL, &constraint), TERN_OK);
+    enum walk_result result = walk_text(constraint, call, strlen(call), &at);
+    constraint_close(constraint);
+    json_decref(tools);
+    return result == WALK_COMPLETE;
+}
+
+// Whatever else their schema lets pass: clients read an object.
+static void arguments_are_an_object(void **state)
+{
+    (void)state;
+    static const char *const schemas[] = {
+        "{}", "{\"description\": \"Any.\"}", "{\"type\": [\"object\", \"null\"]}",
+        "{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"null\"}, {\"type\": \"number\"}, {\"type\": \"object\"}]}"};
+    for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++) {
+        assert_true(may_be_called(schemas[i], "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>"));
+        assert_false(may_be_called(schemas[i], "<tool_call>{\"name\":\"f\",\"arguments\":null}</tool_call>"));
+        assert_false(may_be_called(schemas[i], "<tool_call>{\"name\":\"f\",\"arguments\":\"a\"}</tool_call>"));
+        assert_false(may_be_called(schemas[i], "<tool_call>{\"name\":\"f\",\"arguments\":7}</tool_call>"));
+    }
+}
+
+static void a_tool_takes_objects(void **state)
+{
+    (void)state;
+    struct reply_style style = hermes(true);
+    json_t *tools = json_pack("[o, o]", parse(hours), tool_of("{\"type\": [\"string\", \"array\"]}"));
+    const struct generation_request request = {.tools = tools};
+    struct constraint *constraint;
+    assert_int_equal(tool_constraint_open(vocabulary, &style, &request, NULL, &constraint), TERN_INVALID);
+    assert_string_equal(status_message(), "tool \"f\": schema, /type: \"object\" expected");
+    json_decref(tools);
 }
 
 // ---- Prompts ------------------------------------------------------------------------------------------------------
@@ -301,6 +345,8 @@ int main(void)
         cmocka_unit_test(parameters_give_up_their_address),
         cmocka_unit_test(a_list_of_calls_may_be_of_one),
         cmocka_unit_test(numbers_of_a_schema_stay_short),
+        cmocka_unit_test(arguments_are_an_object),
+        cmocka_unit_test(a_tool_takes_objects),
         cmocka_unit_test(many_tools_take_no_longer_than_one),
         cmocka_unit_test(a_template_that_knows_tools_is_given_them),
         cmocka_unit_test(arguments_that_are_no_object_stay_text),
