@@ -240,13 +240,21 @@ static tern_status emit_set(struct schema_compiler *c, const struct schema_set *
     return emit_facts(c, facts, grammar_end(), out);
 }
 
+// Says which schema it was at that something became too large, unless that is said already. The last one is the branch
+// of a choice, if there is one.
+static tern_status add_place(tern_status status, const struct schema_set *set)
+{
+    if (status != TERN_LIMIT || set->count == 0 || strncmp(status_message(), "schema, ", 8) == 0) return status;
+    return status_prefix(status, "schema, %s: ", json_where(set->items[set->count - 1].schema).text);
+}
+
 // A rule's node may ask for further rules: they wait for their turn, so that nothing is recursive here.
 static tern_status emit_rules(struct schema_compiler *c)
 {
     for (; c->n_done < c->n_rules; c->n_done++) {
         struct schema_rule rule = c->rules[c->n_done];
         uint32_t node;
-        TRY(emit_set(c, &rule.set, &node));
+        TRY(add_place(emit_set(c, &rule.set, &node), &rule.set));
         c->g->rules[rule.rule] = node;
     }
     return TERN_OK;

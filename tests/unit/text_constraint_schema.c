@@ -147,6 +147,8 @@ static void messages(void **unused)
         {"{\"pattern\": \"[b-a]\"}", "a range that ends behind its beginning expected", TERN_INVALID},
         {"{\"pattern\": \"*\"}", "something to repeat expected at byte 0", TERN_INVALID},
         {"{\"pattern\": \"a.{14}b\"}", "takes too long", TERN_LIMIT},
+        {"{\"properties\": {\"a\": {\"anyOf\": [{\"type\": \"null\"}, {\"format\": \"uri\", \"maxLength\": 65536}]}}}",
+         "schema, /properties/a/anyOf/1: constraint: more than 60000 states of a pattern", TERN_LIMIT},
         {"{\"multipleOf\": 0.01}", "schema, /multipleOf: multipleOf is supported with whole numbers", TERN_UNSUPPORTED},
         {"{\"multipleOf\": 3, \"minimum\": 1e20}", "schema, /multipleOf: multipleOf is supported for numbers of up to",
          TERN_UNSUPPORTED},
