@@ -106,12 +106,28 @@ static void cut_address(const struct json *root, const char **text, size_t *leng
     *length -= id->length;
 }
 
+// The $id of a schema that the reference stands in, but for the outermost one: there it means something else. NULL:
+// none.
+static const struct json *inner_id(const struct json *root, const struct json *ref)
+{
+    static const char *const names[] = {"$id", "id"}; // the latter in draft 4
+    for (const struct json *value = ref->parent; value && value != root; value = value->parent) {
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+            const struct json *id = json_get(value, names[i]);
+            if (id && id->kind == JSON_STRING) return id;
+        }
+    }
+    return NULL;
+}
+
 tern_status schema_resolve(struct schema_compiler *c, const struct json *ref, const struct json **out)
 {
     if (ref->kind != JSON_STRING) return schema_invalid(ref, "a string");
     const char *text = ref->text;
     size_t length = ref->length, n;
     char *name;
+    const struct json *id = inner_id(c->root, ref);
+    if (id) return schema_unsupported(id, "$id is supported in the outermost schema only");
     cut_address(c->root, &text, &length);
     if (length == 0) return *out = c->root, TERN_OK;
     if (text[0] != '#') return schema_unsupported(ref, "only references within the schema (\"#...\") are supported");

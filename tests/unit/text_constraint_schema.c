@@ -128,6 +128,10 @@ static void messages(void **unused)
          TERN_INVALID},
         {"{\"items\": {\"$id\": \"x\"}}", "schema, /items/$id: $id is supported in the outermost schema only",
          TERN_UNSUPPORTED},
+        {"{\"$ref\": \"#/$defs/a/not/b\", \"$defs\": {\"a\": {\"$id\": \"x\", \"not\": {\"b\": {\"$ref\": "
+         "\"#/$defs/c\"}}}, \"c\": {}}}",
+         "schema, /$defs/a/$id: $id is supported in the outermost schema only", TERN_UNSUPPORTED},
+        {"{\"properties\": {\"id\": {\"$ref\": \"#/$defs/c\"}, \"$id\": {}}, \"$defs\": {\"c\": {}}}", NULL, TERN_OK},
         {"{\"anyOf\": []}", "schema, /anyOf: a list of schemas expected", TERN_INVALID},
         {"{\"$ref\": \"#/$defs/a\"}", "schema, /$ref: a reference to something in the schema expected", TERN_INVALID},
         {"{\"$ref\": \"http://x/y\"}", "schema, /$ref: only references within the schema", TERN_UNSUPPORTED},
