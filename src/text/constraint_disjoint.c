@@ -134,8 +134,8 @@ tern_status schema_disjoint(struct schema_compiler *c, const struct schema_set *
     *disjoint = false;
     if (depth > MAX_DEPTH) return TERN_OK;
     TRY(arena_charge(c->arena, 100));
-    TRY(schema_expand(c, a, &all_a, &impossible_a));
-    TRY(schema_expand(c, b, &all_b, &impossible_b));
+    TRY(schema_expand(c, a, true, &all_a, &impossible_a));
+    TRY(schema_expand(c, b, true, &all_b, &impossible_b));
     if (impossible_a || impossible_b) return *disjoint = true, TERN_OK;
     const struct schema_item *choice_a = schema_choice(&all_a), *choice_b = schema_choice(&all_b);
     if (choice_a) return disjoint_branches(c, &all_a, choice_a, &all_b, depth, disjoint);

@@ -525,13 +525,25 @@ unsigned schema_written_types(const struct facts *f)
     return decided ? f->types : f->types & f->hinted;
 }
 
+// Whether more types might be written by what is left out.
+static bool is_more_than_ref(const struct json *schema)
+{
+    for (const struct json *m = schema->first; m; m = m->next) {
+        bool is_ref = json_same_text(m->key, m->key_length, "$ref", 4);
+        if (!is_ref && !is_annotation(m->key, m->key_length)) return true;
+    }
+    return false;
+}
+
 tern_status schema_read_facts(struct schema_compiler *c, const struct schema_set *set, bool widest, struct facts *f)
 {
     *f = (struct facts){
         .types = TYPE_ANY, .max_length = GRAMMAR_MANY, .max_items = GRAMMAR_MANY, .max_members = GRAMMAR_MANY};
-    f->keywords = *set;
     f->widest = widest;
     for (size_t i = 0; i < set->count; i++) {
+        if (set->items[i].part == SCHEMA_LEFT_OUT && is_more_than_ref(set->items[i].schema)) f->hinted = TYPE_ANY;
+        if (set->items[i].part == SCHEMA_LEFT_OUT) continue;
+        TRY(schema_set_add(c, &f->keywords, set->items[i].schema, set->items[i].part));
         for (const struct json *m = set->items[i].schema->first; m; m = m->next) {
             TRY(read_keyword(c, m, f));
         }

@@ -84,7 +84,7 @@ tern_status schema_set_strings(struct schema_compiler *c, const struct schema_se
     bool impossible;
     struct facts *facts;
     *out = (struct regular){.n_states = 0};
-    TRY(schema_expand(c, set, &all, &impossible));
+    TRY(schema_expand(c, set, false, &all, &impossible));
     if (impossible) return TERN_OK;
     const struct schema_item *choice = schema_choice(&all);
     if (!choice) {

@@ -75,16 +75,40 @@ static tern_status check_branches(const struct json *branches)
     return TERN_OK;
 }
 
+// Until draft 7 nothing counted beside $ref. `$schema` stands in the schema or around it.
+static bool ref_stands_alone(const struct json *schema)
+{
+    if (!json_get(schema, "$ref")) return false;
+    for (; schema; schema = schema->parent) {
+        const struct json *draft = json_get(schema, "$schema");
+        if (draft && draft->kind == JSON_STRING) return strstr(draft->text, "draft-0") != NULL;
+    }
+    return false;
+}
+
+static tern_status expand_ref(struct schema_compiler *c, const struct json *schema, struct schema_set *out)
+{
+    const struct json *ref = json_get(schema, "$ref"), *target;
+    if (!ref) return TERN_OK;
+    TRY(schema_resolve(c, ref, &target));
+    return schema_set_add(c, out, target, SCHEMA_WHOLE);
+}
+
+// All but the reference.
+static tern_status leave_out(struct schema_compiler *c, const struct json *schema, struct schema_set *all,
+                             struct schema_set *out)
+{
+    TRY(expand_ref(c, schema, all));
+    return schema_set_add(c, out, schema, SCHEMA_LEFT_OUT);
+}
+
 // Adds what an object schema consists of to the set.
 static tern_status expand_schema(struct schema_compiler *c, const struct json *schema, struct schema_set *out)
 {
-    const struct json *ref = json_get(schema, "$ref"), *all = branches_of(schema, "allOf"), *target;
+    const struct json *all = branches_of(schema, "allOf");
     const struct json *any = branches_of(schema, "anyOf"), *one = branches_of(schema, "oneOf");
     TRY(schema_set_add(c, out, schema, SCHEMA_KEYWORDS));
-    if (ref) {
-        TRY(schema_resolve(c, ref, &target));
-        TRY(schema_set_add(c, out, target, SCHEMA_WHOLE));
-    }
+    TRY(expand_ref(c, schema, out));
     if (all) {
         TRY(check_branches(all));
         for (const struct json *branch = all->first; branch; branch = branch->next) {
@@ -103,7 +127,7 @@ static tern_status expand_schema(struct schema_compiler *c, const struct json *s
 }
 
 // The set grows while it is read: each schema is expanded once, so that circles of references come to an end.
-tern_status schema_expand(struct schema_compiler *c, const struct schema_set *set, struct schema_set *out,
+tern_status schema_expand(struct schema_compiler *c, const struct schema_set *set, bool widest, struct schema_set *out,
                           bool *impossible)
 {
     struct schema_set all = {0};
@@ -115,6 +139,8 @@ tern_status schema_expand(struct schema_compiler *c, const struct schema_set *se
         struct schema_item item = all.items[i];
         if (item.schema->kind == JSON_FALSE)
             *impossible = true;
+        else if (widest && ref_stands_alone(item.schema))
+            TRY(leave_out(c, item.schema, &all, out));
         else if (item.part == SCHEMA_WHOLE)
             TRY(expand_schema(c, item.schema, &all));
         else
@@ -230,7 +256,7 @@ static tern_status emit_set(struct schema_compiler *c, const struct schema_set *
 {
     struct schema_set all;
     bool impossible;
-    TRY(schema_expand(c, set, &all, &impossible));
+    TRY(schema_expand(c, set, false, &all, &impossible));
     if (impossible) return grammar_split(c->g, NULL, 0, out);
     const struct schema_item *choice = schema_choice(&all);
     if (choice) return emit_choice(c, &all, choice, out);

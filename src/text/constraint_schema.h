@@ -17,6 +17,7 @@ enum schema_part {
     SCHEMA_KEYWORDS, // without $ref, allOf, anyOf, oneOf
     SCHEMA_ANY_OF,
     SCHEMA_ONE_OF,
+    SCHEMA_LEFT_OUT, // it counts to some validators only
 };
 
 struct schema_item {
@@ -52,8 +53,9 @@ tern_status schema_set_add(struct schema_compiler *c, struct schema_set *set, co
                            enum schema_part part);
 tern_status schema_set_add_all(struct schema_compiler *c, struct schema_set *set, const struct schema_set *more);
 
-// Follows $ref and allOf until only keywords and choices are left. *impossible: `false` is among them.
-tern_status schema_expand(struct schema_compiler *c, const struct schema_set *set, struct schema_set *out,
+// Follows $ref and allOf until only keywords and choices are left. *impossible: `false` is among them. widest: what
+// does not count to all validators is left out.
+tern_status schema_expand(struct schema_compiler *c, const struct schema_set *set, bool widest, struct schema_set *out,
                           bool *impossible);
 // The first anyOf or oneOf in an expanded set; NULL if there is none.
 const struct schema_item *schema_choice(const struct schema_set *set);

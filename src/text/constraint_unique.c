@@ -65,7 +65,7 @@ static tern_status list_items(struct schema_compiler *c, const struct facts *f, 
     struct facts *facts;
     bool impossible;
     TRY(schema_item_set(c, f, 0, &items));
-    TRY(schema_expand(c, &items, &all, &impossible));
+    TRY(schema_expand(c, &items, false, &all, &impossible));
     if (impossible) return *count = 0, TERN_OK;
     if (schema_choice(&all) || schema_prefix_count(f) > 0) return schema_unsupported(f->unique, why);
     TRY(arena_alloc(c->arena, 1, sizeof *facts, &facts));

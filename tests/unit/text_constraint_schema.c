@@ -160,6 +160,23 @@ static void messages(void **unused)
         {"{\"type\": \"array\", \"uniqueItems\": true}", "schema, /uniqueItems: uniqueItems is", TERN_UNSUPPORTED},
         {"{\"oneOf\": [{\"type\": \"string\"}, {\"minLength\": 2}]}", "schema, /oneOf/1: oneOf is not supported where",
          TERN_UNSUPPORTED},
+        {"{\"oneOf\": [{\"$ref\": \"#/$defs/n\", \"maximum\": 5}, {\"$ref\": \"#/$defs/n\", \"allOf\": [{\"minimum\": "
+         "6}]}], "
+         "\"$defs\": {\"n\": {\"type\": \"integer\"}}}",
+         NULL, TERN_OK},
+        // Before 2019-09 what stands beside $ref tells nothing apart: both branches would fit every integer.
+        {"{\"oneOf\": [{\"$ref\": \"#/$defs/n\", \"maximum\": 5}, {\"$ref\": \"#/$defs/n\", \"allOf\": [{\"minimum\": "
+         "6}]}], "
+         "\"$defs\": {\"n\": {\"type\": \"integer\"}}, \"$schema\": \"http://json-schema.org/draft-07/schema#\"}",
+         "schema, /oneOf/1: oneOf is not supported where", TERN_UNSUPPORTED},
+        {"{\"oneOf\": [{\"$ref\": \"#/$defs/n\", \"minimum\": 5}, {\"minProperties\": 1}], \"$defs\": {\"n\": "
+         "{\"maxProperties\": 0}}, "
+         "\"$schema\": \"http://json-schema.org/draft-07/schema#\"}",
+         "schema, /oneOf/1: oneOf is not supported where", TERN_UNSUPPORTED}, // 7 would be written, and fit both
+        {"{\"oneOf\": [{\"$ref\": \"#/$defs/n\", \"title\": \"x\"}, {\"type\": \"string\"}], \"$defs\": {\"n\": "
+         "{\"type\": \"null\"}}, "
+         "\"$schema\": \"http://json-schema.org/draft-07/schema#\"}",
+         NULL, TERN_OK},
         {"{\"not\": {\"minimum\": 3}}", "schema, /not: `not` is supported with type, enum or const alone",
          TERN_UNSUPPORTED},
         {"{\"type\": \"object\", \"minProperties\": 2}", "schema, /minProperties: minProperties is supported up to",
