@@ -106,18 +106,42 @@ static tern_status emit_counted(struct schema_compiler *c, const struct facts *f
     return emit_byte(c, '"', *out, out);
 }
 
-static tern_status emit_string(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out)
+static tern_status emit_matching(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out)
 {
     struct regular strings;
-    if (f->n_patterns == 0 && f->n_excluded == 0) {
-        if (f->min_length > 0 || f->max_length != GRAMMAR_MANY) return emit_counted(c, f, next, out);
-        TRY(emit_string_rule(c));
-        return grammar_call(c->g, c->string_rule, next, out);
-    }
     TRY(schema_strings(c, f, &strings));
     TRY(emit_byte(c, '"', next, out));
     TRY(grammar_regular(c->g, c->arena, &strings, *out, out));
     return emit_byte(c, '"', *out, out);
+}
+
+// The same for one pattern, and made once.
+static tern_status emit_counted_matching(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out)
+{
+    uint32_t rule, node;
+    for (size_t i = 0; i < c->n_counted; i++) {
+        const struct schema_counted *made = &c->counted[i];
+        if (made->pattern == f->patterns[0] && made->min == f->min_length && made->max == f->max_length)
+            return grammar_call(c->g, made->rule, next, out);
+    }
+    if (c->n_counted == SCHEMA_COUNTED) return emit_matching(c, f, next, out);
+    TRY(grammar_rule(c->g, &rule));
+    TRY(emit_matching(c, f, grammar_end(), &node));
+    c->g->rules[rule] = node;
+    c->counted[c->n_counted++] = (struct schema_counted){f->patterns[0], f->min_length, f->max_length, rule};
+    return grammar_call(c->g, rule, next, out);
+}
+
+static tern_status emit_string(struct schema_compiler *c, const struct facts *f, uint32_t next, uint32_t *out)
+{
+    bool counted = f->min_length > 0 || f->max_length != GRAMMAR_MANY;
+    if (f->n_patterns == 0 && f->n_excluded == 0) {
+        if (counted) return emit_counted(c, f, next, out);
+        TRY(emit_string_rule(c));
+        return grammar_call(c->g, c->string_rule, next, out);
+    }
+    return counted && f->n_patterns == 1 && f->n_excluded == 0 ? emit_counted_matching(c, f, next, out)
+                                                               : emit_matching(c, f, next, out);
 }
 
 // ---- Listed values --------------------------------------------------------------------------------------------------

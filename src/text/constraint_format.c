@@ -68,6 +68,8 @@ static const struct {
     {"binary", NULL},
 };
 
+_Static_assert(sizeof formats / sizeof formats[0] == SCHEMA_FORMATS, "one place for each");
+
 static tern_status unknown_format(const struct json *format)
 {
     char names[300];
@@ -87,7 +89,8 @@ tern_status schema_format(struct schema_compiler *c, const struct json *format, 
         if (!json_is(format, formats[i].name)) continue;
         if (!formats[i].pattern) return TERN_OK;
         int length = snprintf(anchored, sizeof anchored, "^(%s)$", formats[i].pattern);
-        return schema_pattern(c, format, anchored, (size_t)length, false, out);
+        if (!c->formats[i]) TRY(schema_pattern(c, format, anchored, (size_t)length, false, &c->formats[i]));
+        return *out = c->formats[i], TERN_OK;
     }
     return unknown_format(format);
 }

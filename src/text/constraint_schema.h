@@ -35,6 +35,14 @@ struct schema_rule {
     uint32_t rule;
 };
 
+// Strings of one pattern whose characters are counted, as a rule: they may have many states, and come often.
+struct schema_counted {
+    const struct regular *pattern;
+    uint32_t min, max, rule;
+};
+
+enum { SCHEMA_FORMATS = 15, SCHEMA_COUNTED = 64 };
+
 struct schema_compiler {
     struct arena *arena;
     struct grammar *g;
@@ -45,6 +53,9 @@ struct schema_compiler {
     size_t n_rules, n_done, rules_room, table_room;
     const struct regular **patterns[2]; // [n_values] compiled, by the number of the JSON value: as written, and widest
     uint32_t n_values;
+    const struct regular *formats[SCHEMA_FORMATS]; // NULL: not needed yet
+    struct schema_counted counted[SCHEMA_COUNTED]; // [n_counted] the first ones
+    size_t n_counted;
     struct regular any_string;                    // n_states 0: not needed yet
     uint32_t string_rule, character, blank_lines; // GRAMMAR_NONE: not needed yet
 };

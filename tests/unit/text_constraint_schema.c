@@ -247,6 +247,7 @@ static void hostile_schemas(void **unused)
         {"{\"required\": [", "\"a\",", "\"b\"]}", 100000, TERN_OK},
         {"{\"pattern\": \"", "(a|", "b\"}", 101, TERN_LIMIT},
         {"{\"pattern\": \"", "(a?){50}", "\"}", 5000, TERN_LIMIT},
+        {"{\"prefixItems\": [", "{\"format\": \"uri\", \"minLength\": 1, \"maxLength\": 2083},", "true]}", 40, TERN_OK},
         {"{\"oneOf\": [", "{\"enum\": [1, 2]},", "{\"const\": 3}]}", 1, TERN_OK},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
