@@ -154,24 +154,38 @@ static bool read_tools(const struct fields *f, struct generation_request *reques
     return true;
 }
 
+static bool read_named_choice(const struct fields *f, struct generation_request *request)
+{
+    struct fields function;
+    if (!field_enter(f, "function", -1, json_object_get(f->object, "function"), &function) ||
+        !field_text(&function, "name", &request->tool_name))
+        return false;
+    request->tool_choice = TOOL_CHOICE_NAMED;
+    return (request->tool_name != NULL && tool_is_named(request->tools, request->tool_name)) ||
+           field_fail(&function, "name", "there is no such tool in tools");
+}
+
+static bool read_allowed_tools(const struct fields *f, struct generation_request *request)
+{
+    struct fields allowed;
+    return field_enter(f, "allowed_tools", -1, json_object_get(f->object, "allowed_tools"), &allowed) &&
+           generation_read_allowed_tools(&allowed, request);
+}
+
 static bool read_tool_choice(const struct fields *f, struct generation_request *request)
 {
     const json_t *value = json_object_get(f->object, "tool_choice");
-    struct fields choice, function;
-    int type = 0, word = TOOL_CHOICE_AUTO;
+    struct fields choice;
+    int word = TOOL_CHOICE_AUTO, type = 0;
     if (value == NULL || json_is_null(value)) return true;
-    if (json_is_string(value)) {
-        if (!field_choice(f, "tool_choice", "auto|none|required", &word)) return false;
-        request->tool_choice = (enum generation_tool_choice)word;
-    } else {
-        if (!field_enter(f, "tool_choice", -1, value, &choice) || !field_choice(&choice, "type", "function", &type) ||
-            !field_enter(&choice, "function", -1, json_object_get(value, "function"), &function) ||
-            !field_text(&function, "name", &request->tool_name))
+    if (!json_is_string(value)) {
+        if (!field_enter(f, "tool_choice", -1, value, &choice) ||
+            !field_choice(&choice, "type", "function|allowed_tools", &type))
             return false;
-        request->tool_choice = TOOL_CHOICE_NAMED;
-        if (request->tool_name == NULL || !tool_is_named(request->tools, request->tool_name))
-            return field_fail(f, "tool_choice", "there is no such tool in tools");
+        return type == 0 ? read_named_choice(&choice, request) : read_allowed_tools(&choice, request);
     }
+    if (!field_choice(f, "tool_choice", "auto|none|required", &word)) return false;
+    request->tool_choice = (enum generation_tool_choice)word;
     if (request->tool_choice == TOOL_CHOICE_REQUIRED && request->tools == NULL)
         return field_fail(f, "tool_choice", "'required' needs tools");
     return true;

@@ -91,6 +91,9 @@ bool generation_keep_schema(struct generation_request *request, const json_t *sc
 // logit_bias.
 bool generation_read_sampling(const struct fields *fields, struct generation_request *request);
 
+// OpenAI's tool_choice of type allowed_tools: `mode` (auto, required) and `tools`, those of the request that count.
+bool generation_read_allowed_tools(const struct fields *fields, struct generation_request *request);
+
 // ---- The answer -----------------------------------------------------------------------------------------------------
 
 enum generation_finish {

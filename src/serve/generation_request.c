@@ -2,6 +2,7 @@
 #include "serve/generation.h"
 #include "serve/schema_text.h"
 #include "serve/server.h"
+#include "serve/tool_schema.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -157,4 +158,35 @@ bool generation_read_sampling(const struct fields *f, struct generation_request 
            field_float(f, "repetition_penalty", 0.01, 100, &s->repetition_penalty) &&
            field_float(f, "repeat_penalty", 0.01, 100, &s->repetition_penalty) && read_seed(f, request) &&
            read_stop(f, request) && read_bias(f, request);
+}
+
+// `allowed`: entries of `tools`, {"type": "function", "function": {"name": ...}}, or as /v1/responses has them,
+// {"type": "function", "name": ...}.
+static bool is_allowed(const json_t *allowed, const char *name)
+{
+    size_t index;
+    const json_t *entry;
+    json_array_foreach(allowed, index, entry)
+    {
+        const json_t *function = tool_function(entry);
+        const char *found = json_string_value(json_object_get(function != NULL ? function : entry, "name"));
+        if (found != NULL && strcmp(found, name) == 0) return true;
+    }
+    return false;
+}
+
+bool generation_read_allowed_tools(const struct fields *f, struct generation_request *request)
+{
+    const json_t *allowed = NULL;
+    int mode = 0;
+    if (!field_choice(f, "mode", "auto|required", &mode) || !field_array(f, "tools", GENERATION_MAX_TOOLS, &allowed))
+        return false;
+    json_t *tools = (json_t *)(uintptr_t)request->tools;
+    for (size_t i = json_array_size(tools); i > 0; i--) {
+        if (!is_allowed(allowed, tool_name(json_array_get(tools, i - 1)))) json_array_remove(tools, i - 1);
+    }
+    request->tool_choice = mode == 0 ? TOOL_CHOICE_AUTO : TOOL_CHOICE_REQUIRED;
+    if (request->tool_choice == TOOL_CHOICE_REQUIRED && json_array_size(tools) == 0)
+        return field_fail(f, "tools", "a tool is required, but the request has none of these");
+    return true;
 }

@@ -132,36 +132,6 @@ static bool read_named_choice(const struct fields *f, struct generation_request 
     return true;
 }
 
-// `allowed`: [{"type": "function", "name": ...}, ...]
-static bool is_allowed(const json_t *allowed, const char *name)
-{
-    size_t index;
-    const json_t *entry;
-    json_array_foreach(allowed, index, entry)
-    {
-        const char *found = json_string_value(json_object_get(entry, "name"));
-        if (found != NULL && strcmp(found, name) == 0) return true;
-    }
-    return false;
-}
-
-// Keeps the tools that the request lists here once more.
-static bool read_allowed_tools(const struct fields *f, struct generation_request *request)
-{
-    const json_t *allowed = NULL;
-    int mode = 0;
-    if (!field_choice(f, "mode", "auto|required", &mode) || !field_array(f, "tools", GENERATION_MAX_TOOLS, &allowed))
-        return false;
-    json_t *tools = (json_t *)(uintptr_t)request->tools;
-    for (size_t i = json_array_size(tools); i > 0; i--) {
-        if (!is_allowed(allowed, tool_name(json_array_get(tools, i - 1)))) json_array_remove(tools, i - 1);
-    }
-    request->tool_choice = mode == 0 ? TOOL_CHOICE_AUTO : TOOL_CHOICE_REQUIRED;
-    if (request->tool_choice == TOOL_CHOICE_REQUIRED && json_array_size(tools) == 0)
-        return field_fail(f, "tools", "a tool is required, but the request has none of these");
-    return true;
-}
-
 static bool read_tool_choice(const struct fields *f, struct generation_request *request)
 {
     const json_t *value = json_object_get(f->object, "tool_choice");
@@ -171,7 +141,7 @@ static bool read_tool_choice(const struct fields *f, struct generation_request *
         if (!field_enter(f, "tool_choice", -1, value, &choice)) return false;
         if (!field_choice(&choice, "type", "function|allowed_tools", &kind)) return false;
         if (kind < 0) return field_fail(&choice, "type", "missing, expected function or allowed_tools");
-        return kind == 0 ? read_named_choice(&choice, request) : read_allowed_tools(&choice, request);
+        return kind == 0 ? read_named_choice(&choice, request) : generation_read_allowed_tools(&choice, request);
     }
     if (!field_choice(f, "tool_choice", "auto|none|required", &word)) return false;
     request->tool_choice = (enum generation_tool_choice)word;

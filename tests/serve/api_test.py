@@ -211,7 +211,10 @@ class Api(unittest.TestCase):
                 (dict(functions=[{"name": "f", "parameters": {"type": "object"}}]), "functions"),
                 (dict(modalities=["text", "audio"], audio={"voice": "alloy", "format": "wav"}), "modalities"),
                 (dict(tool_choice="maybe"), "tool_choice"), (dict(tool_choice="required"), "tool_choice"),
-                (dict(tool_choice={"type": "function", "function": {"name": "f"}}), "tool_choice")):
+                (dict(tool_choice={"type": "function", "function": {"name": "f"}}), "tool_choice.function.name"),
+                (dict(tool_choice={"type": "allowed_tools"}), "tool_choice.allowed_tools"),
+                (dict(tool_choice={"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": []}}),
+                 "tool_choice.allowed_tools.tools")):
             with self.subTest(fields=str(fields)[:80]):
                 self.assert_refused(self.server.chat(**fields), param)
 

@@ -307,6 +307,17 @@ class Calls(Dialect):
             self.assertEqual([(item["type"], item["name"]) for item in body["output"]], [("function_call", "look")])
             self.assertIn(json.loads(body["output"][0]["arguments"])["at"], ("sky", "sea"))
 
+    def test_only_allowed_tools_are_called(self):
+        tools = [{"type": "function", "function": {"name": name, "parameters": LOOK}} for name in ("look", "listen")]
+        listen = [{"type": "function", "function": {"name": "listen"}}]
+        for mode in ("auto", "required"):
+            choice = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": listen}}
+            (call,) = self.server.chat(tools=tools, tool_choice=choice).json()["choices"][0]["message"]["tool_calls"]
+            self.assertEqual(call["function"]["name"], "listen")
+        none = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}
+        message = self.server.chat(tools=tools, tool_choice=none).json()["choices"][0]["message"]
+        self.assertEqual((message["content"], "tool_calls" in message), ("".join(CALLING[1:-1]), False))
+
     def test_tools_that_are_not_to_be_called(self):
         body = self.message(tools=self.anthropic_tools, tool_choice={"type": "none"}).json()
         self.assertEqual([block["type"] for block in body["content"]], ["text"])
