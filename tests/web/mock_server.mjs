@@ -77,6 +77,13 @@ const ANSWERS = {
       message: 'The prompt has 9000 tokens, the context 8192.',
     },
   }),
+  forbidden: () => ({
+    refuse: {
+      status: 403,
+      code: 'origin_not_allowed',
+      message: 'Pages of this site may not use this server.',
+    },
+  }),
   wrong: () => ({
     refuse: { status: 500, message: 'Something went wrong in the engine.' },
   }),

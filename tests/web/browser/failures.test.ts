@@ -63,6 +63,7 @@ describe('a server', () => {
       'The conversation no longer fits into the model’s context. The prompt has 9000 tokens, the context 8192.',
     ],
     ['wrong turn', 'Something went wrong in the engine.'],
+    ['forbidden site', 'Pages of this site may not use this server.'],
     ['late failure', 'The device is out of memory.'],
     ['length limit', 'The answer reached its length limit.'],
   ])('that says no to "%s" is quoted', async (question, words) => {
@@ -70,6 +71,7 @@ describe('a server', () => {
     await chat.send(question);
     await chat.answers.getByText(words.replace('’', "'")).waitFor();
     await chat.answers.getByRole('button', { name: /Try again|Continue/ }).waitFor();
+    expect(await chat.page.getByRole('dialog').count()).toBe(0);
   });
 
   it('with an API key asks for it, once', async () => {

@@ -23,7 +23,7 @@ export const goneError = (): ServerError => new ServerError('gone', GONE);
 export const brokenError = (): ServerError => new ServerError('broken', BROKEN);
 
 function kindOf(status: number, code: string, message: string): FailureKind {
-  if (status === 401 || status === 403) return 'unauthorized';
+  if (status === 401) return 'unauthorized';
   if (status === 429 || status === 503) return 'busy';
   if (code === 'context_length_exceeded' || /\bcontext\b/i.test(message)) return 'context';
   return 'refused';
