@@ -33,6 +33,7 @@ const hostile = await readFile(new URL('hostile.md', import.meta.url), 'utf8');
  * @property {string} [text]
  * @property {string} [reasoning]
  * @property {number} [pause] ms between two pieces
+ * @property {boolean} [waits] before the first word, until the other side has gone
  * @property {number} [breakAfter] pieces, after which the connection is cut
  * @property {string} [finish]
  * @property {string} [failAfter] a message of an error within the stream, after the text
@@ -55,6 +56,7 @@ const ANSWERS = {
     pause: 20,
   }),
   slow: () => ({ text: COUNT, pause: 30 }),
+  silent: () => ({ text: 'At last.', waits: true }),
   break: (_rest, visit) =>
     visit === 1
       ? { text: 'It was a dark and stormy night', pause: 20, breakAfter: 5 }
@@ -166,6 +168,7 @@ async function stream(response, answer, promptTokens) {
   response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
   response.write(': hello\n\n');
   sendEvent(response, chunkOf({ role: 'assistant', content: '' }));
+  if (answer.waits) await new Promise((resolve) => response.once('close', () => resolve(undefined)));
   const thoughts = piecesOf(answer.reasoning ?? '').map((piece) => ({ reasoning_content: piece }));
   const pieces = [...thoughts, ...piecesOf(answer.text ?? '').map((piece) => ({ content: piece }))];
   for (const [index, delta] of pieces.entries()) {

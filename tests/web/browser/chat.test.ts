@@ -4,6 +4,22 @@ import { Chat, openChat, theServer, useBrowser } from './harness.ts';
 
 useBrowser();
 
+// How many messages the browser has written to its store.
+const storedMessages = ({ page }: Chat): Promise<number> =>
+  page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const opening = indexedDB.open('tern');
+        opening.onsuccess = () => {
+          const all = opening.result.transaction('conversations').objectStore('conversations').getAll();
+          all.onsuccess = () => {
+            opening.result.close();
+            resolve(all.result.reduce((sum, { messages }) => sum + Object.keys(messages).length, 0));
+          };
+        };
+      }),
+  );
+
 describe('a chat', () => {
   it('streams an answer, piece by piece, and counts', async () => {
     const chat = await openChat();
@@ -177,6 +193,16 @@ describe('conversations', () => {
     await chat.page.locator('.failed').getByText('The connection broke off').waitFor();
     await expect.poll(() => chat.lastAnswer()).toContain('word1 word2');
     await chat.button('Continue').waitFor();
+  });
+
+  it('say of an answer that had not begun when the page was closed that it broke off', async () => {
+    const chat = await openChat();
+    await chat.send('silent night');
+    await chat.page.locator('.waiting').waitFor();
+    await expect.poll(() => storedMessages(chat)).toBe(2);
+    await chat.page.reload();
+    await chat.page.locator('.failed').getByText('The connection broke off').waitFor();
+    await chat.answers.getByRole('button', { name: 'Try again' }).waitFor();
   });
 
   it('are named, found, deleted and brought back', async () => {

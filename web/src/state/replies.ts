@@ -134,7 +134,7 @@ async function receive(id: string, reply: Reply, path: Message[]): Promise<void>
     const request = chatRequest(path, settings, reply.message.value.model ?? null);
     for await (const chunk of streamChat(request, apiKey.value, reply.abort.signal)) {
       intake.take(chunk);
-      if (intake.dueForSaving()) keep(id, { ...reply.message.value, ending: 'failed', failure: interrupted });
+      if (intake.dueForSaving()) keep(id, unfinished(reply.message.value));
     }
   } finally {
     intake.finish();
@@ -143,6 +143,7 @@ async function receive(id: string, reply: Reply, path: Message[]): Promise<void>
 
 // What a saved answer says of itself if the page is closed before it is complete.
 const interrupted = failureOf(brokenError());
+const unfinished = (message: Message): Message => ({ ...message, ending: 'failed', failure: interrupted });
 
 function wait(reply: Reply, milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
@@ -188,7 +189,7 @@ function noteFailure(reply: Reply, error: unknown): void {
 async function run(id: string, message: Message): Promise<void> {
   const old = conversation(id);
   if (!old || replyIn(id)) return;
-  const started = withLeaf(old, message);
+  const started = withLeaf(old, unfinished(message));
   put(started);
   const reply: Reply = {
     id: message.id,
