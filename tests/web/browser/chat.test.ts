@@ -271,9 +271,10 @@ describe('conversations', () => {
     await other.button('Data').click();
     const input = other.page.getByLabel('File to import');
     await input.setInputFiles({ name: 'x.json', mimeType: 'application/json', buffer: Buffer.from('{}') });
-    await other.page.getByText('not a file that was exported from here').waitFor();
+    const said = other.page.getByRole('dialog').getByRole('status');
+    await said.getByText('not a file that was exported from here').waitFor();
     await input.setInputFiles({ name: 'x.json', mimeType: 'application/json', buffer: Buffer.from(file) });
-    await other.page.getByText('One conversation came in.').waitFor();
+    await said.getByText('One conversation came in.').waitFor();
     await other.button('Close').click();
     await other.page.locator('.item-title').click();
     await expect.poll(() => other.lastAnswer()).toBe('You said: To be exported');

@@ -3,7 +3,6 @@ import { useRef } from 'preact/hooks';
 import type { Settings } from '../chat/message.ts';
 import { toJson } from '../chat/transfer.ts';
 import { bringIn, isDraft, list, setSettings, shown } from '../state/conversations.ts';
-import { notify } from '../state/notices.ts';
 import { asNumber } from '../server/json.ts';
 import { askForModels, facts } from '../state/server.ts';
 import { apiKey, defaults } from '../storage/preferences.ts';
@@ -134,19 +133,27 @@ function download(name: string, text: string): void {
 
 const today = (): string => new Date().toISOString().slice(0, 10);
 
-async function importFile(file: File | undefined): Promise<void> {
-  if (!file) return;
+// Returns what came of it, in words.
+async function importFile(file: File): Promise<string> {
   try {
     const count = bringIn(await file.text());
-    notify(count === 1 ? 'One conversation came in.' : `${count} conversations came in.`);
+    return count === 1 ? 'One conversation came in.' : `${count} conversations came in.`;
   } catch (error) {
-    notify(error instanceof Error ? error.message : String(error));
+    return error instanceof Error ? error.message : String(error);
   }
 }
 
 function Data() {
   const input = useRef<HTMLInputElement>(null);
   const empty = list.value.length === 0;
+  const outcome = useSignal(''); // here and not in a notice, which would lie behind the dialog
+  const onChange = async () => {
+    const file = input.current?.files?.[0];
+    if (!file) return;
+    outcome.value = '';
+    outcome.value = await importFile(file);
+    if (input.current) input.current.value = ''; // the same file may be chosen again
+  };
   return (
     <div class="data">
       <p class="quiet">Conversations are kept in this browser and nowhere else.</p>
@@ -176,9 +183,10 @@ function Data() {
           accept=".json,application/json"
           hidden
           aria-label="File to import"
-          onChange={(event) => void importFile(event.currentTarget.files?.[0])}
+          onChange={() => void onChange()}
         />
       </div>
+      <p role="status">{outcome}</p>
       <label class="field wide">
         <span>API key</span>
         <input
