@@ -353,6 +353,9 @@ describe('settings', () => {
   });
 });
 
+// A file for a field that takes files.
+const chosen = (name: string, text: string) => ({ name, mimeType: 'text/plain', buffer: Buffer.from(text) });
+
 describe('files', () => {
   it('are dropped, pasted and chosen, and go with the message', async () => {
     const chat = await openChat();
@@ -380,5 +383,16 @@ describe('files', () => {
       /^main\.c:\n```c\nint main;\n```\n\npasted\.txt:\n```txt\n(long )+\n```\n\nWhat is it\?$/,
     );
     expect(await chat.questions.last().locator('.file').count()).toBe(2);
+  });
+
+  it('are counted in lines as people count them', async () => {
+    const chat = await openChat();
+    const texts = ['', 'one', 'one\n', 'one\ntwo', 'one\ntwo\n'];
+    await chat.page
+      .getByLabel('Text files', { exact: true })
+      .setInputFiles(texts.map((text, index) => chosen(`${index}.txt`, text)));
+    await expect
+      .poll(() => chat.page.locator('.file-size').allInnerTexts())
+      .toEqual(['empty', '1 line', '1 line', '2 lines', '2 lines']);
   });
 });

@@ -9,12 +9,18 @@ import { editing } from './intent.ts';
 import { Icon, IconButton } from './icon.tsx';
 import { fitHeight, isPlainEnter } from './text_area.ts';
 
+function linesOf(text: string): string {
+  if (text === '') return 'empty';
+  const count = text.replace(/\n$/, '').split('\n').length;
+  return count === 1 ? '1 line' : `${count} lines`;
+}
+
 export function FileChip({ file, onRemove }: { file: Attachment; onRemove?: () => void }) {
   return (
     <span class="file">
       <Icon name="file" />
       <span class="file-name">{file.name}</span>
-      <span class="file-size">{file.text.split('\n').length} lines</span>
+      <span class="file-size">{linesOf(file.text)}</span>
       {onRemove && <IconButton icon="close" label={`Remove ${file.name}`} onClick={onRemove} />}
     </span>
   );
