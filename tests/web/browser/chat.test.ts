@@ -395,4 +395,14 @@ describe('files', () => {
       .poll(() => chat.page.locator('.file-size').allInnerTexts())
       .toEqual(['empty', '1 line', '1 line', '2 lines', '2 lines']);
   });
+
+  it('that are too many are told of once', async () => {
+    const chat = await openChat();
+    const files = Array.from({ length: 12 }, (_, index) => chosen(`${index}.txt`, 'text'));
+    await chat.page.getByLabel('Text files', { exact: true }).setInputFiles(files);
+    await chat.page.getByText('At most 8 files go with one message.').first().waitFor();
+    await chat.page.getByLabel('Text files', { exact: true }).setInputFiles(chosen('picture.png', '\0'));
+    await chat.page.getByText('At most 8 files go with one message.').nth(1).waitFor();
+    expect(await chat.page.locator('.notice').count()).toBe(2);
+  });
 });

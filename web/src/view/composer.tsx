@@ -24,9 +24,11 @@ function useFiles() {
   const files = useSignal<readonly Attachment[]>([]);
   const add = async (given: readonly File[]) => {
     for (const file of given) {
+      if (files.value.length >= MAX_FILES) {
+        notify(`At most ${MAX_FILES} files go with one message.`);
+        return;
+      }
       try {
-        if (files.value.length >= MAX_FILES)
-          throw new Error(`At most ${MAX_FILES} files go with one message.`);
         files.value = [...files.value, await readTextFile(file)];
       } catch (error) {
         notify(error instanceof Error ? error.message : String(error));
