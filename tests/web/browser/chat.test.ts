@@ -405,4 +405,21 @@ describe('files', () => {
     await chat.page.getByText('At most 8 files go with one message.').nth(1).waitFor();
     expect(await chat.page.locator('.notice').count()).toBe(2);
   });
+
+  // Spreadsheets and word processors put a picture of the text beside it.
+  it('are not taken for what is pasted where there are words', async () => {
+    const chat = await openChat();
+    await chat.field.evaluate((area) => {
+      const clipboardData = new DataTransfer();
+      clipboardData.setData('text/plain', 'a\tb');
+      clipboardData.items.add(
+        new File([new Uint8Array([0x89, 0, 0xff])], 'image.png', { type: 'image/png' }),
+      );
+      const paste = new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true });
+      if (area.dispatchEvent(paste)) Object.assign(window, { pasted: 'by the browser' });
+    });
+    expect(await chat.page.evaluate(() => (window as unknown as { pasted?: string }).pasted)).toBe(
+      'by the browser',
+    );
+  });
 });

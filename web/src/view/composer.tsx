@@ -110,9 +110,10 @@ function useDraft() {
   return { text, area, files, add, remove, ready, send };
 }
 
+// A picture beside words is what a spreadsheet makes of cells; another file beside words is a file, and its name.
 function pastedFiles(data: DataTransfer | null): File[] {
-  const files = [...(data?.files ?? [])];
   const words = data?.getData('text/plain') ?? '';
+  const files = [...(data?.files ?? [])].filter(({ type }) => words === '' || !/^image\/(?!svg)/.test(type));
   return words.length > LONG_PASTE ? [...files, new File([words], 'pasted.txt')] : files;
 }
 
