@@ -85,6 +85,23 @@ describe('a chat', () => {
     await expect.poll(() => chat.lastAnswer()).toBe('You said: Second');
   });
 
+  it('leaves Escape to an input method, and gives the focus back after an edit', async () => {
+    const chat = await openChat();
+    await chat.ask('First');
+    await chat.field.press('ArrowUp');
+    const editor = chat.page.getByRole('textbox', { name: 'Edit message' });
+    await editor.fill('Changed');
+    await editor.dispatchEvent('keydown', { key: 'Escape', isComposing: true, bubbles: true });
+    expect(await editor.inputValue()).toBe('Changed');
+    await editor.press('Escape');
+    await expect.poll(() => chat.field.evaluate((field) => field === document.activeElement)).toBe(true);
+    await chat.send('slow one');
+    await chat.page.getByText('word5').waitFor();
+    await chat.field.dispatchEvent('keydown', { key: 'Escape', isComposing: true, bubbles: true });
+    await chat.page.getByText('word20').waitFor();
+    await chat.button('Stop').click();
+  });
+
   it('folds thoughts, with their time', async () => {
     const chat = await openChat();
     for (const question of ['think about it', 'inline thoughts']) {

@@ -13,6 +13,7 @@ import { Sidebar } from './sidebar.tsx';
 import { Thread } from './thread.tsx';
 
 function onKeyDown(event: KeyboardEvent): void {
+  if (event.isComposing) return; // the key is the input method's
   if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === 'o') {
     event.preventDefault();
     startNew();

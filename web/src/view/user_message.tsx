@@ -37,6 +37,7 @@ function Editor({ message }: { message: Message }) {
     say(text.value.trim(), message.attachments ?? [], message.parent);
   };
   const onKeyDown = (event: KeyboardEvent) => {
+    if (event.isComposing) return; // the key is the input method's
     if (event.key === 'Escape') close();
     else if (isPlainEnter(event)) send();
     else return;
@@ -44,9 +45,11 @@ function Editor({ message }: { message: Message }) {
     event.stopPropagation();
   };
   useLayoutEffect(() => {
+    const before = document.activeElement;
     area.current?.focus();
     area.current?.setSelectionRange(message.content.length, message.content.length);
     fitHeight(area.current);
+    return () => before instanceof HTMLElement && before.focus();
   }, []);
   const onInput = (event: InputEvent & { currentTarget: HTMLTextAreaElement }) => {
     text.value = event.currentTarget.value;
