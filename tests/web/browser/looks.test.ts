@@ -147,6 +147,10 @@ describe('for screen readers', () => {
     await chat.ask('One two three four five six seven');
     const heard = () => chat.page.evaluate(() => (window as unknown as { heard: string[] }).heard);
     await expect.poll(heard).toEqual(['Answering', 'The answer is complete']);
+    await chat.send('slow to be stopped');
+    await chat.page.getByText('word2').waitFor();
+    await chat.button('Stop').click();
+    await expect.poll(heard).toEqual(['Answering', 'The answer is complete', 'Answering', 'Stopped']);
   });
 });
 

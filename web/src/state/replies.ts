@@ -176,6 +176,7 @@ async function receivePatiently(id: string, reply: Reply, path: Message[]): Prom
 function noteFailure(reply: Reply, error: unknown): void {
   if (reply.abort.signal.aborted) {
     reply.message.value = { ...reply.message.value, ending: 'stopped' };
+    spoken.value = 'Stopped';
     return;
   }
   const failure = failureOf(error);
