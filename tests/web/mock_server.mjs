@@ -93,6 +93,9 @@ const ANSWERS = {
     text: Array.from({ length: 30 }, () => markdown).join('\n\n'),
     pause: 2,
   }),
+  rtl: () => ({
+    text: '\u0645\u0631\u062d\u0628\u0627!\n\n- \u0623\u0648\u0644\u0627\n\n```c\nint main;\n```\n\nIn English.',
+  }),
   again: (_rest, visit) => ({ text: `This is answer ${visit}.` }),
 };
 

@@ -81,6 +81,22 @@ describe.each(['light', 'dark'] as const)('in the %s', (colorScheme) => {
   });
 });
 
+describe('text', () => {
+  it('runs from right to left where its letters do', async () => {
+    const chat = await openChat();
+    await chat.ask('rtl');
+    const ways = (selector: string) =>
+      chat.page
+        .locator(selector)
+        .evaluateAll((elements) => elements.map((element) => getComputedStyle(element).direction));
+    expect(await ways('.block > :first-child')).toEqual(['rtl', 'rtl', 'ltr', 'ltr']);
+    await chat.ask('\u0634\u0643\u0631\u0627!');
+    expect(await ways('.bubble')).toEqual(['ltr', 'rtl']);
+    await chat.field.fill('\u0634\u0643\u0631\u0627!');
+    expect(await ways('.composer textarea')).toEqual(['rtl']);
+  });
+});
+
 describe('the theme', () => {
   it('is the one chosen, also after a reload', async () => {
     const chat = await openChat({ colorScheme: 'light' });

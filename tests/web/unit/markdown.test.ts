@@ -139,7 +139,7 @@ const ALLOWED = new Set(
     ' ',
   ),
 );
-const ATTRIBUTES = new Set(['href', 'class', 'start', 'target', 'rel', 'tabindex', 'type', 'aria-label']);
+const ATTRIBUTES = new Set('href class start target rel tabindex type aria-label dir'.split(' '));
 
 function expectHarmless(root: ParentNode): void {
   for (const element of root.querySelectorAll('*')) {

@@ -38,6 +38,7 @@ export class MarkdownDocument {
     let element = this.#root.children[index];
     if (!element) {
       element = document.createElement('div');
+      element.setAttribute('dir', 'auto');
       this.#root.append(element);
     }
     element.className = `block ${fragment.firstElementChild?.tagName.toLowerCase() ?? ''}`;

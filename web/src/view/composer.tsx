@@ -143,6 +143,7 @@ export function Composer() {
         <textarea
           ref={area}
           rows={1}
+          dir="auto"
           aria-label="Message"
           placeholder="Ask anything"
           value={text}

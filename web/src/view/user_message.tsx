@@ -57,7 +57,14 @@ function Editor({ message }: { message: Message }) {
   };
   return (
     <div class="editor">
-      <textarea ref={area} aria-label="Edit message" value={text} onInput={onInput} onKeyDown={onKeyDown} />
+      <textarea
+        ref={area}
+        dir="auto"
+        aria-label="Edit message"
+        value={text}
+        onInput={onInput}
+        onKeyDown={onKeyDown}
+      />
       <div class="editor-buttons">
         <button type="button" class="plain" onClick={close}>
           Cancel
@@ -82,7 +89,11 @@ export function UserMessage({ message }: { message: Message }) {
           ))}
         </div>
       )}
-      {message.content && <div class="bubble">{message.content}</div>}
+      {message.content && (
+        <div class="bubble" dir="auto">
+          {message.content}
+        </div>
+      )}
       <div class="actions">
         <Branches message={message} />
         <CopyButton text={message.content} label="Copy message" />
