@@ -15,18 +15,26 @@ const QUIET = [
 export type Server = Awaited<ReturnType<typeof startMockServer>>;
 
 let browser: Browser;
+let others: Browser[] = []; // with arguments of their own
 let server: Server;
 let faults: string[] = [];
+
+const launch = (more: string[]): Promise<Browser> =>
+  chromium.launch({
+    executablePath: CHROMIUM,
+    args: [...QUIET, '--disable-component-update', '--disable-sync', ...more],
+  });
 
 // Starts both for the tests of one file.
 export function useBrowser(): void {
   beforeAll(async () => {
     server = await startMockServer();
-    const args = [...QUIET, '--disable-component-update', '--disable-sync'];
-    browser = await chromium.launch({ executablePath: CHROMIUM, args });
+    browser = await launch([]);
   });
   afterEach(async () => {
     await Promise.all(browser.contexts().map((context) => context.close()));
+    await Promise.all(others.map((other) => other.close()));
+    others = [];
     const seen = faults;
     faults = [];
     expect(seen).toEqual([]);
@@ -97,8 +105,14 @@ export class Chat {
   }
 }
 
-export async function openChat(options: BrowserContextOptions = {}, url = server.url): Promise<Chat> {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+export async function openChat(
+  options: BrowserContextOptions = {},
+  url = server.url,
+  args: string[] = [],
+): Promise<Chat> {
+  const launched = args.length > 0 ? await launch(args) : browser;
+  if (launched !== browser) others.push(launched);
+  const context = await launched.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
   watch(page, url);

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { openChat, useBrowser, type Chat } from './harness.ts';
+import { openChat, theServer, useBrowser, type Chat } from './harness.ts';
 
 useBrowser();
 
@@ -94,6 +94,30 @@ describe('text', () => {
     expect(await ways('.bubble')).toEqual(['ltr', 'rtl']);
     await chat.field.fill('\u0634\u0643\u0631\u0627!');
     expect(await ways('.composer textarea')).toEqual(['rtl']);
+  });
+
+  it('is as large as the browser is told to show it, and all buttons are in reach', async () => {
+    const viewport = { width: 360, height: 740 };
+    const chat = await openChat({ viewport }, theServer().url, ['--blink-settings=defaultFontSize=32']);
+    expect(await chat.page.evaluate(() => getComputedStyle(document.body).fontSize)).toBe('32px');
+    await chat.ask('markdown');
+    await chat.page.locator('.meter').waitFor();
+    const outside = () =>
+      chat.page.locator('.chat button, dialog button').evaluateAll((buttons) =>
+        buttons
+          .map((button) => ({
+            name: button.ariaLabel ?? button.textContent,
+            box: button.getBoundingClientRect(),
+          }))
+          .filter(({ box }) => box.left < 0 || box.right > innerWidth)
+          .map(({ name }) => name),
+      );
+    await expect.poll(outside).toEqual([]);
+    await chat.button('Settings of this chat').click();
+    await chat.button('Data').click();
+    await expect.poll(outside).toEqual([]);
+    const wide = () => chat.page.locator('dialog').evaluate((box) => box.scrollWidth - box.clientWidth);
+    expect(await wide()).toBe(0);
   });
 });
 
