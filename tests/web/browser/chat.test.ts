@@ -32,7 +32,7 @@ describe('a chat', () => {
     await chat.ask('Hello there');
     await expect.poll(() => chat.lastAnswer()).toBe('You said: Hello there');
     const numbers = chat.answers.last().locator('.numbers');
-    await expect.poll(() => numbers.innerText()).toMatch(/^4 tokens · \d+ tokens\/s/);
+    await expect.poll(() => numbers.innerText()).toMatch(/^4 tokens · [\d.]+ tokens\/s/);
     await expect.poll(() => chat.page.locator('.meter').innerText()).toMatch(/of 8,192 tokens/);
   });
 
