@@ -166,6 +166,24 @@ describe('a chat', () => {
       .toBeLessThan(60);
   });
 
+  // Where the answer shrank for a moment, the browser would scroll up, and that looks like somebody who reads above.
+  it('never becomes lower when the first word takes the place of the waiting', async () => {
+    const chat = await openChat();
+    await chat.page.evaluate(() => {
+      const heights: number[] = [];
+      Object.assign(window, { heights });
+      const observer = new MutationObserver(() => {
+        const answer = document.querySelector<HTMLElement>('.assistant');
+        if (answer) heights.push(answer.offsetHeight);
+      });
+      observer.observe(document.body, { childList: true, subtree: true, characterData: true });
+    });
+    await chat.ask('Hello');
+    const heights = await chat.page.evaluate(() => (window as unknown as { heights: number[] }).heights);
+    expect(heights.length).toBeGreaterThan(2);
+    expect(heights).toEqual(heights.toSorted((a, b) => a - b));
+  });
+
   it('leaves alone what is on the screen while more comes, and at the end', async () => {
     const chat = await openChat();
     await chat.send('long answer');
