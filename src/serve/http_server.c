@@ -10,7 +10,6 @@
 #include "engine/model.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,22 +159,27 @@ static bool check_request(struct exchange *e, struct api_error *error)
 
 // ---- Requests -------------------------------------------------------------------------------------------------------
 
-// Lines of one name are a list, as if commas stood between them (RFC 9110, 5.3).
+// Lines of one name are a list, as if commas stood between them (RFC 9110, 5.3). Without memory for all of it there is
+// none: its first part may be anybody's.
 static enum MHD_Result join_forwarded(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct buffer *list = context;
     (void)kind;
     if (strcasecmp(name, "X-Forwarded-For") != 0) return MHD_YES;
-    return buffer_append_format(list, "%s%s", list->length > 0 ? "," : "", value) == TERN_OK ? MHD_YES : MHD_NO;
+    if (buffer_append_format(list, "%s%s", list->length > 0 ? "," : "", value) == TERN_OK) return MHD_YES;
+    buffer_free(list);
+    return MHD_NO;
 }
 
 static void find_client(struct exchange *e, struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct client_proxies *proxies = &e->http->options.proxies;
     struct buffer forwarded = {0};
     struct client client;
-    MHD_get_connection_values(connection, MHD_HEADER_KIND, join_forwarded, &forwarded);
-    client_find(&e->http->options.proxies, info != NULL ? info->client_addr : NULL, forwarded.data, &client);
+    if (proxies->count > 0 || proxies->local)
+        MHD_get_connection_values(connection, MHD_HEADER_KIND, join_forwarded, &forwarded);
+    client_find(proxies, info != NULL ? info->client_addr : NULL, forwarded.data, &client);
     buffer_free(&forwarded);
     e->request.client = client.number;
     memcpy(e->address, client.address, sizeof e->address);

@@ -37,18 +37,22 @@ static tern_status check_tool(struct tool_request *t, const json_t *tool)
     return TERN_OK;
 }
 
+static bool is_object(const json_t *type)
+{
+    const char *name = json_string_value(type);
+    return name != NULL && strcmp(name, "object") == 0;
+}
+
 static bool takes_objects(const json_t *tool)
 {
     size_t index;
     json_t *item, *type = json_object_get(json_object_get(tool_function(tool), "parameters"), "type");
-    const char *name = json_string_value(type);
-    bool found = type == NULL || (name != NULL && strcmp(name, "object") == 0);
+    if (type == NULL || is_object(type)) return true;
     json_array_foreach(type, index, item)
     {
-        name = json_string_value(item);
-        found = found || (name != NULL && strcmp(name, "object") == 0);
+        if (is_object(item)) return true;
     }
-    return found;
+    return false;
 }
 
 // A tool that takes no object could never be called.

@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 from server import ENDLESSLY, SLOW, Answer, Models, Server, read_all
@@ -55,13 +56,15 @@ class Stopping(unittest.TestCase):
 
     def test_grace_has_an_end(self):
         for again in (False, True):
-            with Server(TERN, Models.get(), "endless.gguf", "--grace", "60" if again else "1") as server:
+            with Server(TERN, Models.get(), "endless.gguf", "--grace", "600" if again else "1") as server:
                 stream = server.begin_stream(max_tokens=ENDLESSLY, temperature=0, logprobs=True, top_logprobs=20)
+                start = time.monotonic()
                 server.process.send_signal(signal.SIGINT)
                 if again:
                     server.until(lambda: self.refused(server))
                     server.process.send_signal(signal.SIGINT)
-                self.assertEqual(server.process.wait(40 * SLOW), 0)
+                self.assertEqual(server.process.wait(20 * SLOW), 0)
+                self.assertLess(time.monotonic() - start, 8 * SLOW)
                 read_all(stream)
 
     def test_waiting_requests(self):
