@@ -54,6 +54,7 @@ static void look_at(const struct client_proxies *proxies, const char *forwarded)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const struct client_proxies nobody;
     struct client_proxies proxies = {0};
     char text[MOST + 1];
     if (size > MOST) return 0;
@@ -62,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t length = strcspn(text, "\n");
     const char *forwarded = text[length] == '\n' ? text + length + 1 : "";
     text[length] = '\0';
+    must(strcmp(find(&nobody, "10.0.0.9", forwarded).address, "10.0.0.9") == 0);
     client_add_proxy(&proxies, text);
     look_at(&proxies, forwarded);
     must(client_add_proxy(&proxies, "10.0.0.9") == TERN_OK);
