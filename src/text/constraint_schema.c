@@ -75,13 +75,23 @@ static tern_status check_branches(const struct json *branches)
     return TERN_OK;
 }
 
+// "http://json-schema.org/draft-07/schema#" and those before it; later ones have a year there.
+static bool is_early_draft(const struct json *name)
+{
+    static const char words[] = "draft-0";
+    const size_t n = sizeof words - 1;
+    for (size_t i = 0; i + n <= name->length; i++)
+        if (memcmp(name->text + i, words, n) == 0) return true;
+    return false;
+}
+
 // Until draft 7 nothing counted beside $ref. `$schema` stands in the schema or around it.
 static bool ref_stands_alone(const struct json *schema)
 {
     if (!json_get(schema, "$ref")) return false;
     for (; schema; schema = schema->parent) {
         const struct json *draft = json_get(schema, "$schema");
-        if (draft && draft->kind == JSON_STRING) return strstr(draft->text, "draft-0") != NULL;
+        if (draft && draft->kind == JSON_STRING) return is_early_draft(draft);
     }
     return false;
 }
